@@ -1,0 +1,167 @@
+"""Every error of this project, in one tree.
+
+BlackboardError
+ +-- UsageError               the caller's words are off: a setting, an option, a file that is not there
+ |    +-- ContractError       a source's signature or declaration is wrong; raised when it is defined
+ |    +-- InvalidKey          a level or an entry's name breaks the grammar
+ +-- StorageError             the server cannot do what was asked
+ |    +-- StorageUnavailable  it cannot be reached
+ |    +-- StorageFull         it is out of memory or disk
+ |    +-- OutcomeUnknown      the connection was lost while a step was under way; re-sending it is safe
+ |    +-- ServerUnfit         the server's settings or version would lose data
+ +-- BoardError               a board's state forbids it
+ |    +-- BoardGone           no such board
+ |    +-- BoardClosed         the board has ended
+ |    +-- ConflictError       a check no longer held
+ |    +-- FencedError         the activation is no longer this worker's
+ +-- SourceError              a knowledge source failed
+ |    +-- PermanentFailure    trying again cannot help
+ |    |    +-- DocumentUnreadable   encrypted, corrupt, empty, or of no known type
+ |    |    +-- DocumentTooComplex   over a limit, or it kills its parser
+ |    |    +-- DocumentUnsafe       a DTD, an external entity, a path that climbs out
+ |    +-- TransientFailure    trying again may help
+ +-- LogError                 a log cannot be folded: a gap, an unknown record, a value that does not fit
+      +-- ReplayDiverged      fold and state, or code and record, differ
+
+Each carries what happened (`str(error)`), and where it helps, `hint`: what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BlackboardError(Exception):
+    """The root. `slug` names the problem for programs; `hint` says what to do."""
+
+    slug: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(BlackboardError):
+    """The caller's words are off."""
+
+    slug = "usage"
+
+
+class ContractError(UsageError):
+    """A source's signature or declaration is wrong; names the parameter and the fix."""
+
+    slug = "contract"
+
+
+class InvalidKey(UsageError):
+    """A level's or an entry's name breaks the grammar."""
+
+    slug = "invalid-key"
+
+
+class StorageError(BlackboardError):
+    """The server cannot do what was asked."""
+
+    slug = "storage"
+
+
+class StorageUnavailable(StorageError):
+    """The server cannot be reached."""
+
+    slug = "storage-unavailable"
+
+
+class StorageFull(StorageError):
+    """The server is out of memory or disk."""
+
+    slug = "storage-full"
+
+
+class OutcomeUnknown(StorageUnavailable):
+    """The connection was lost while a step was under way. Re-sending it with the same commit id is safe."""
+
+    slug = "outcome-unknown"
+
+
+class ServerUnfit(StorageError):
+    """The server's settings or version would lose data."""
+
+    slug = "server-unfit"
+
+
+class BoardError(BlackboardError):
+    """A board's state forbids it."""
+
+    slug = "board"
+
+
+class BoardGone(BoardError):
+    """No such board."""
+
+    slug = "not-found"
+
+
+class BoardClosed(BoardError):
+    """The board has ended; a retry or a fork makes a new one."""
+
+    slug = "board-ended"
+
+
+class ConflictError(BoardError):
+    """A commit was refused because a check no longer held."""
+
+    slug = "conflict"
+
+
+class FencedError(BoardError):
+    """The activation belongs to another worker now."""
+
+    slug = "fenced"
+
+
+class SourceError(BlackboardError):
+    """A knowledge source failed."""
+
+    slug = "source-failed"
+
+
+class PermanentFailure(SourceError):
+    """Trying again cannot help."""
+
+    slug = "source-failed"
+
+
+class DocumentUnreadable(PermanentFailure):
+    """The document is encrypted, corrupt, empty, or of no type that is known here."""
+
+    slug = "document-unreadable"
+
+
+class DocumentTooComplex(PermanentFailure):
+    """The document is over a limit, or it kills its parser."""
+
+    slug = "document-too-complex"
+
+
+class DocumentUnsafe(PermanentFailure):
+    """The document holds something that is refused on sight: a DTD, an external entity, a path that climbs out."""
+
+    slug = "document-unsafe"
+
+
+class TransientFailure(SourceError):
+    """Trying again may help."""
+
+    slug = "source-failed"
+
+
+class LogError(BlackboardError):
+    """A log cannot be folded."""
+
+    slug = "replay-invalid"
+
+
+class ReplayDiverged(LogError):
+    """Fold and state differ, or today's code and the record do."""
+
+    slug = "replay-diverged"

@@ -1,0 +1,113 @@
+"""What the rest asks of a store: the port that the Redis store and the one in memory both keep."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from blackboard.board import Board
+from blackboard.entries import Answer, Claimed, Commit
+from blackboard.events import LogRecord
+
+Renewal = Literal["ok", "fenced", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Something the sweeper must look at now. `name` is an activation's id, `deadline` or `retention`."""
+
+    board: str
+    name: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a partition's activity: which board took which revision with which type of record."""
+
+    cursor: str
+    board: str
+    revision: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """A board as a listing shows it."""
+
+    id: str
+    created: int
+    head: dict[str, str]
+
+
+class Store(Protocol):
+    """Boards on a server. Every method may raise StorageUnavailable or StorageFull; writes also OutcomeUnknown."""
+
+    partitions: int
+
+    def new_id(self, tenant: str) -> str:
+        """A fresh board id, unguessable, with its partition's number in it."""
+
+    async def commit(self, board: str, commit: Commit) -> Answer:
+        """All of it or nothing. Never raises for a check that failed: the answer says so."""
+
+    async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
+        """Take an activation that is pending, or running with its lease expired; its inputs' values come with it."""
+
+    async def renew(self, board: str, activation: str, epoch: int, *, lease_ms: int) -> Renewal:
+        """Keep a running activation for another lease."""
+
+    async def log(self, board: str, after: str = "0-0", *, count: int | None = None) -> list[LogRecord]:
+        """Records behind the stream id `after`, notes included, oldest first; [] when there are none or no board."""
+
+    async def projection(self, board: str) -> Board | None:
+        """The four hashes as they are on the server, read in one step; None when there is no such board."""
+
+    async def head(self, board: str) -> dict[str, str] | None:
+        """The head alone."""
+
+    async def entry(self, board: str, key: str) -> tuple[str, bytes | None] | None:
+        """Header text and value (None for a tombstone) of one entry; None if it never existed."""
+
+    async def resolve(self, value: bytes) -> bytes:
+        """The value itself, where a blob reference stands for it."""
+
+    async def leases(self, board: str) -> dict[str, tuple[int, str]]:
+        """Activation -> (expiry in server milliseconds, nonce). Outside the log."""
+
+    async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
+        """A tenant's boards, newest first, and the cursor of the next page ("" at the end)."""
+
+    async def now(self) -> int:
+        """The server's clock, milliseconds since 1970."""
+
+    async def due(self, partition: int, *, limit: int = 256) -> tuple[int, list[Due]]:
+        """The server's clock and what is due by it."""
+
+    async def snooze(self, due: Sequence[Due], delay_ms: int) -> None:
+        """Look at these again later; what is no longer in the list stays out of it."""
+
+    async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
+        """Changes behind each partition's cursor, waiting up to `block_ms` for the first. Not cancelled by callers."""
+
+    async def activity_tip(self, partition: int) -> str:
+        """The cursor behind everything so far."""
+
+    async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
+        """Take or keep a named lease (a partition's controller); False when somebody else has it."""
+
+    async def release(self, lease: str, holder: str) -> None:
+        """Give a named lease back, if it is still the holder's."""
+
+    async def retire(self, board: str) -> bool:
+        """Remove an ended board with all its keys in one step, then blobs nothing refers to. False if it has not ended."""
+
+    async def publish(self, board: str, message: bytes) -> None:
+        """Progress for live watchers: never logged, lost when nobody listens."""
+
+    def progress(self, board: str) -> AsyncIterator[bytes]:
+        """What is published for a board, from now on; close it (`aclose`) to stop."""
+
+    async def close(self) -> None:
+        """Give back connections. Idempotent."""

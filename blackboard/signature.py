@@ -1,0 +1,146 @@
+"""From a function's signature to a declared source: every mistake is refused here, when the source is defined."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from blackboard.contract import Contribution, Group, Input, Lookup, Source, Wanted
+from blackboard.entries import SOURCE
+from blackboard.errors import ContractError
+from blackboard.levels import Level
+
+
+def source_from(function: Callable[..., Any], *, name: str | None, **declared: Any) -> Source:
+    """Read a function's signature. Raises ContractError that names the parameter and the fix."""
+    name = name or function.__name__
+    if not SOURCE.match(name):
+        raise ContractError(
+            f"the source name {name!r} is not a lower-case word", hint="pass name= with letters, digits, _"
+        )
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise ContractError(
+            f"source {name}: a type in the signature cannot be found: {error}",
+            hint="import the type at module level, not only under TYPE_CHECKING",
+        ) from error
+    inputs: list[Input] = []
+    injected: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters:
+        if parameter not in hints:
+            raise ContractError(
+                f"source {name}: parameter {parameter!r} has no type",
+                hint=f"write {parameter}: Each[SomeLevel] (or Group, All, Lookup, or a type the worker hands in)",
+            )
+        found = _input(name, parameter, hints[parameter])
+        if found is None:
+            injected[parameter] = hints[parameter]
+        else:
+            inputs.append(found)
+    outputs = _outputs(name, hints.get("return"))
+    source = Source(name=name, function=function, inputs=tuple(inputs), outputs=outputs, injected=injected, **declared)
+    _check(source)
+    return source
+
+
+def _input(source: str, parameter: str, hint: Any) -> Input | None:
+    origin = get_origin(hint)
+    if origin is Annotated:
+        inner, *marks = get_args(hint)
+        mark = next((mark for mark in marks if isinstance(mark, Wanted)), None)
+        if mark is None:
+            return None
+        wanted = inner if mark.kind == "each" else get_args(inner)[0]
+        return Input(parameter, mark.kind, _levels(source, parameter, wanted))
+    if origin is Group:
+        wanted, by = get_args(hint)
+        values = get_args(by)
+        if get_origin(by) is not Literal or len(values) != 1 or not isinstance(values[0], str):
+            raise ContractError(
+                f"source {source}: parameter {parameter!r} does not say which field it groups by",
+                hint=f'write {parameter}: Group[X, Literal["field"]]',
+            )
+        levels = _levels(source, parameter, wanted)
+        for level in levels:
+            if values[0] not in level.model_fields:
+                raise ContractError(
+                    f"source {source}: parameter {parameter!r} groups by {values[0]!r}, a field {level.__name__} has not",
+                    hint=f"choose one of: {', '.join(level.model_fields)}",
+                )
+        return Input(parameter, "group", levels, values[0])
+    if origin is Lookup:
+        return Input(parameter, "lookup", _levels(source, parameter, get_args(hint)[0]))
+    if isinstance(hint, type) and issubclass(hint, Level):
+        raise ContractError(
+            f"source {source}: parameter {parameter!r} is a bare {hint.__name__}",
+            hint=f"write {parameter}: Each[{hint.__name__}] to run for each one, All[{hint.__name__}] to wait for all",
+        )
+    return None
+
+
+def _levels(source: str, parameter: str, wanted: Any) -> tuple[type[Level], ...]:
+    kinds = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Level)):
+            raise ContractError(
+                f"source {source}: parameter {parameter!r} waits for {kind!r}, which is no Level",
+                hint="derive the model from blackboard.Level",
+            )
+    return tuple(kinds)
+
+
+def _outputs(source: str, hint: Any) -> tuple[type[Level], ...]:
+    fix = "write -> X, -> X | None, -> list[X] or -> AsyncIterator[X], with X a Level"
+    if hint is None or hint is type(None):
+        raise ContractError(f"source {source}: the return type is missing", hint=fix)
+    origin = get_origin(hint)
+    if origin in (list, tuple, AsyncIterator, Iterator) or (
+        isinstance(origin, type) and issubclass(origin, (AsyncIterator, Iterator))
+    ):
+        hint = get_args(hint)[0]
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    levels: list[type[Level]] = []
+    for kind in kinds:
+        if kind is type(None):
+            continue
+        if get_origin(kind) is Contribution:
+            kind = get_args(kind)[0]
+        if not (isinstance(kind, type) and issubclass(kind, Level)):
+            raise ContractError(f"source {source}: it returns {kind!r}, which is no Level", hint=fix)
+        levels.append(kind)
+    return tuple(levels)
+
+
+def _check(source: Source) -> None:
+    where = f"source {source.name}"
+    bindings = [given for given in source.inputs if given.kind in ("each", "group")]
+    if len(bindings) > 1:
+        names = " and ".join(repr(given.parameter) for given in bindings)
+        raise ContractError(
+            f"{where}: {names} both say what one run works on",
+            hint="keep one Each or Group; make the others All or Lookup",
+        )
+    if not source.inputs:
+        raise ContractError(f"{where}: it waits for nothing", hint="declare an Each, Group, All or Lookup parameter")
+    if source.timeout <= 0 or source.concurrency < 1 or source.attempts < 1:
+        raise ContractError(f"{where}: timeout, concurrency and attempts must be positive")
+    if source.max_rounds is not None and source.max_rounds < 1:
+        raise ContractError(f"{where}: max_rounds must be at least 1", hint="leave it out if this is no loop source")
+    for level in source.revises:
+        if level not in source.outputs:
+            raise ContractError(f"{where}: it revises {level.__name__} but does not return it")
+    if source.carries:
+        if not bindings:
+            raise ContractError(f"{where}: carries= needs an Each or Group input to carry from")
+        for output, given in source.carries.items():
+            missing = [x.__name__ for x in bindings[0].levels if given not in x.model_fields]
+            if missing:
+                raise ContractError(
+                    f"{where}: carries={{{output!r}: {given!r}}}, but {missing[0]} has no field {given!r}"
+                )
+            if not any(output in x.model_fields for x in source.outputs):
+                raise ContractError(f"{where}: carries={{{output!r}: ...}}, but no output has that field")
