@@ -1,0 +1,119 @@
+"""Documents as the project itself reads them, once per run: measures of what comes after OCR rest on its output."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import orjson
+
+import knowledge_sources
+from blackboard.levels import Page, Reading
+from knowledge_sources import ocr_engine
+from knowledge_sources.pages import choose
+
+SOURCES = ("ocr*.py", "reading_order.py", "rotation.py", "pages.py", "formats/*.py")
+
+
+class Readings:
+    """Reads documents in this process and remembers them; with `cache`, a folder, from run to run.
+
+    An entry of the cache is named by the document's bytes and by the code that reads them, so a change of either makes
+    a new one. Times are processor seconds, which other work on the machine does not lengthen.
+    """
+
+    def __init__(self, cache: Path | None = None, *, threads: int = 1) -> None:
+        self._cache = cache
+        self._threads = threads
+        self._pages: dict[Path, tuple[Page, ...]] = {}
+        self._seconds: dict[Path, float] = {}
+        self._engine: ocr_engine.OcrEngine | None = None
+        self._code = _digest_of_code()
+
+    def of(self, path: Path) -> Page:
+        """The document's first page."""
+        return self.pages(path)[0]
+
+    def pages(self, path: Path, password: str | None = None) -> tuple[Page, ...]:
+        """All pages, the best text of each. Raises what reading raises (errors of `blackboard.errors`)."""
+        if path not in self._pages:
+            kept = self._kept(path)
+            if kept is None or not self._load(path, kept):
+                self._read(path, password)
+                if kept is not None:
+                    self._save(path, kept)
+        return self._pages[path]
+
+    def seconds(self, path: Path) -> float:
+        """Processor seconds that a page of this document took, decoding included, loading the models not."""
+        self.pages(path)
+        return self._seconds[path]
+
+    def _read(self, path: Path, password: str | None) -> None:
+        data = path.read_bytes()
+        engine = self._loaded()
+        start = time.process_time()
+        pages = _read_document(data, path.name, password, engine)
+        self._pages[path] = pages
+        self._seconds[path] = (time.process_time() - start) / max(1, len(pages))
+
+    def _loaded(self) -> ocr_engine.OcrEngine:
+        if self._engine is None:
+            self._engine = ocr_engine.OcrEngine(self._threads)
+        return self._engine
+
+    def _kept(self, path: Path) -> Path | None:
+        if self._cache is None:
+            return None
+        digest = hashlib.sha256(path.read_bytes() + self._code).hexdigest()
+        return self._cache / f"{digest}.json"
+
+    def _load(self, path: Path, kept: Path) -> bool:
+        if not kept.is_file():
+            return False
+        stored = orjson.loads(kept.read_bytes())
+        self._pages[path] = tuple(Page.model_validate(page) for page in stored["pages"])
+        self._seconds[path] = stored["seconds"]
+        return True
+
+    def _save(self, path: Path, kept: Path) -> None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        pages = [page.model_dump(mode="json") for page in self._pages[path]]
+        part = kept.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(orjson.dumps({"pages": pages, "seconds": self._seconds[path]}))
+        part.replace(kept)
+
+
+def _read_document(data: bytes, name: str, password: str | None, engine: ocr_engine.OcrEngine) -> tuple[Page, ...]:
+    import io
+
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    result = engine.read(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]))
+    return (choose(None, [as_reading(result, 1)]),)
+
+
+def as_reading(result: ocr_engine.OcrResult, page: int) -> Reading:
+    """The engine's result as what the board holds of it."""
+    return Reading(
+        page=page,
+        engine=ocr_engine.ENGINE,
+        text=result.text,
+        lines=result.lines,
+        confidence=result.confidence,
+        rotation=result.rotation,
+        note=result.note,
+    )
+
+
+def _digest_of_code() -> bytes:
+    folder = Path(knowledge_sources.__file__).parent
+    digest = hashlib.sha256()
+    for pattern in SOURCES:
+        for file in sorted(folder.glob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.digest()

@@ -1,0 +1,185 @@
+"""OCR of one page image, offline: find the text, turn the page upright, read every piece, put them in order.
+
+`OcrEngine` works on pixels and knows nothing of files; `serve` is its door in a sandbox: it is handed an image file or
+raw pixels, and answers with the fields of a `Reading`. One engine per process: loading the models takes about a
+second.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from blackboard.errors import PermanentFailure
+from blackboard.levels import Box, Line
+from knowledge_sources.ocr_models import Detector, Image, Quad, Read, Recognizer, cut
+from knowledge_sources.reading_order import Piece, reading_order, row_text
+from knowledge_sources.rotation import Rotation, find_rotation, turned
+
+ENGINE = "rapidocr"
+MIN_SCORE = 0.5
+"""A piece read with less confidence is more likely noise than text."""
+SURE_SCORE = 0.9
+"""A piece read with less confidence is read once more, with a margin around it."""
+NARROW_SIDE = 960
+WIDE_SIDE = 1280
+"""The detector's limit for the longer side: slips and receipts have large letters, full pages small ones."""
+NARROW = 0.62
+"""Width to height below which a page is a slip; sheets (A4 .707, letter .773) are above it."""
+LATIN_PAGE = 0.97
+"""If so many of a page's letters are Latin, the rest are misread ones."""
+SPARSE = 0.3
+"""Fewer letters and digits than this per height of a wide piece: its script is not one that can be read here."""
+UNREAD_PAGE = 0.5
+UNREAD_PART = 0.2
+SCRIPTS = "only Latin, Chinese and Japanese writing can be read here"
+
+
+@dataclass(frozen=True, slots=True)
+class OcrResult:
+    """What was read on one page: `text[line.start:line.end]` is a line; boxes are fractions of the upright page.
+
+    `rotation` is how far the image was turned clockwise to be upright. `note` says what could not be read, in words.
+    """
+
+    text: str
+    lines: tuple[Line, ...]
+    confidence: float
+    rotation: Rotation
+    note: str
+
+
+class OcrEngine:
+    """Reads page images, given as BGR arrays of shape (height, width, 3), dtype uint8. `threads` per call."""
+
+    def __init__(self, threads: int = 1) -> None:
+        cv2.setNumThreads(threads)
+        self._detect = Detector(threads)
+        self._recognize = Recognizer(threads)
+
+    def read(self, image: Image) -> OcrResult:
+        """Read one page, whichever way up. A page without text gives an empty text and says so in the note."""
+        quads = self._detect(image, _side(image))
+        rotation = find_rotation(image, quads, lambda crop: self._recognize(crop).score)
+        if rotation != 0:
+            image = turned(image, rotation)
+            quads = self._detect(image, _side(image))
+        reads = [self._read_piece(image, quad) for quad in quads]
+        note = _unread(quads, reads)
+        if note.startswith("nothing"):
+            return OcrResult("", (), 0.0, rotation, note)
+        pieces = _pieces(quads, reads)
+        text, lines = assemble(pieces, image.shape[1], image.shape[0])
+        weights = [len(piece.text) for piece in pieces]
+        total = sum(piece.score * weight for piece, weight in zip(pieces, weights, strict=True))
+        confidence = total / sum(weights) if pieces else 0.0
+        return OcrResult(text, lines, round(confidence, 4), rotation, note or ("" if text else "no text was found"))
+
+    def _read_piece(self, image: Image, quad: Quad) -> Read:
+        return self._recognize(_upright_crop(cut(image, quad)))
+
+
+def assemble(pieces: Sequence[Piece], width: int, height: int) -> tuple[str, tuple[Line, ...]]:
+    """Text in reading order, one line per visual row, and the lines with their boxes and confidence."""
+    texts: list[str] = []
+    lines: list[Line] = []
+    start = 0
+    for row in reading_order(pieces):
+        text = row_text(pieces, row)
+        boxes = [pieces[i].box for i in row]
+        around = min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
+        score = sum(pieces[i].score * len(pieces[i].text) for i in row) / sum(len(pieces[i].text) for i in row)
+        end = start + len(text)
+        lines.append(Line(start=start, end=end, box=_fractions(around, width, height), confidence=min(1.0, score)))
+        texts.append(text)
+        start = end + 1
+    return "\n".join(texts), tuple(lines)
+
+
+def serve(method: str, payload: bytes, **params: Any) -> dict[str, Any]:
+    """The sandbox's door. `read_pixels`: the payload is BGR pixels, row by row; needs `width` and `height` in pixels.
+
+    Answers with the fields of `OcrResult`. `threads` (default 1) is how many processor threads a page may use.
+    """
+    if method != "read_pixels":
+        raise PermanentFailure(f"the OCR engine knows no method {method}")
+    width, height = int(params["width"]), int(params["height"])
+    image = np.frombuffer(payload, dtype=np.uint8).reshape(height, width, 3)
+    result = _engine(int(params.get("threads", 1))).read(image)
+    return {
+        "text": result.text,
+        "lines": [line.model_dump() for line in result.lines],
+        "confidence": result.confidence,
+        "rotation": result.rotation,
+        "note": result.note,
+    }
+
+
+@functools.cache
+def _engine(threads: int) -> OcrEngine:
+    return OcrEngine(threads)
+
+
+def _side(image: Image) -> int:
+    height, width = image.shape[:2]
+    return NARROW_SIDE if width < NARROW * height else WIDE_SIDE
+
+
+def _upright_crop(crop: Image) -> Image:
+    """A high, narrow crop on an upright page is a line written upwards."""
+    return np.ascontiguousarray(np.rot90(crop)) if crop.shape[0] >= 1.5 * crop.shape[1] else crop
+
+
+def _pieces(quads: Sequence[Quad], reads: Sequence[Read]) -> list[Piece]:
+    """The pieces that were read. On a page in Latin script, single characters of other scripts are misread letters."""
+    latin = _is_latin_page(reads)
+    pieces = []
+    for quad, read in zip(quads, reads, strict=True):
+        text, score = (read.latin, read.latin_score) if latin else (read.text, read.score)
+        if text and score >= MIN_SCORE:
+            a, b, c, d = ((float(x), float(y)) for x, y in quad)
+            pieces.append(Piece(text, score, (a, b, c, d)))
+    return pieces
+
+
+def _is_latin_page(reads: Sequence[Read]) -> bool:
+    sure = "".join(read.text for read in reads if read.score >= MIN_SCORE)
+    letters = [c for c in sure if c.isalpha()]
+    wide = sum(1 for c in letters if ord(c) >= 0x2E80)
+    return wide <= (1 - LATIN_PAGE) * len(letters)
+
+
+def _unread(quads: Sequence[Quad], reads: Sequence[Read]) -> str:
+    """A note if pieces stay nearly empty: the recognizer gives no letters for a script that it was not trained on."""
+    seen = unread = 0.0
+    missed = []
+    for quad, read in zip(quads, reads, strict=True):
+        width = float(np.linalg.norm(quad[0] - quad[1]))
+        height = max(1.0, float(np.linalg.norm(quad[0] - quad[3])))
+        if width < 3 * height:
+            continue
+        seen += width
+        letters = sum(1 for c in read.text if c.isalnum())
+        if read.score < MIN_SCORE or letters < SPARSE * width / height:
+            unread += width
+            missed.append(height)
+    if len(missed) < 3 or unread < UNREAD_PART * seen:
+        return ""
+    if unread >= UNREAD_PAGE * seen:
+        return f"nothing was taken over from this page: {len(missed)} of its lines could not be made out; {SCRIPTS}"
+    return f"{len(missed)} lines of this page could not be made out; {SCRIPTS}"
+
+
+def _fractions(box: tuple[float, float, float, float], width: int, height: int) -> Box:
+    x0, y0, x1, y1 = box
+    return (
+        round(min(1.0, max(0.0, x0 / width)), 5),
+        round(min(1.0, max(0.0, y0 / height)), 5),
+        round(min(1.0, max(0.0, x1 / width)), 5),
+        round(min(1.0, max(0.0, y1 / height)), 5),
+    )
