@@ -12,8 +12,9 @@ Names of types and fields are stable: old ones are upgraded on read (`upgrade`),
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, get_args
 
 import orjson
@@ -89,7 +90,8 @@ def from_stream(stream_id: str, fields: Mapping[bytes, bytes]) -> LogRecord:
     values: dict[str, bytes] = {}
     agenda: dict[str, bytes] = {}
     body = b"{}"
-    for raw, value in fields.items():
+    changes = _unpack(fields[b"packed"]) if b"packed" in fields else ()
+    for raw, value in chain(fields.items(), changes):
         name = raw.decode()
         if name[1:2] == ":":
             kind, rest = name[0], name[2:]
@@ -105,7 +107,7 @@ def from_stream(stream_id: str, fields: Mapping[bytes, bytes]) -> LogRecord:
                 raise LogError(f"record {stream_id} holds an unknown change {name!r}")
         elif name == "body":
             body = value
-        else:
+        elif name != "packed":
             plain[name] = value.decode()
     try:
         return LogRecord(
@@ -114,6 +116,18 @@ def from_stream(stream_id: str, fields: Mapping[bytes, bytes]) -> LogRecord:
         )  # fmt: skip
     except (KeyError, ValueError) as error:
         raise LogError(f"record {stream_id} is not a log record: {error}") from error
+
+
+def _unpack(packed: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Many changes in one field, each part behind its length: the server's scripts cannot pass thousands of arguments."""
+    parts: list[bytes] = []
+    at = 0
+    while at < len(packed):
+        colon = packed.index(b":", at)
+        end = colon + 1 + int(packed[at:colon])
+        parts.append(packed[colon + 1 : end])
+        at = end
+    return zip(parts[::2], parts[1::2], strict=True)
 
 
 def to_json(record: LogRecord) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -103,8 +103,18 @@ class Store(Protocol):
     async def retire(self, board: str) -> bool:
         """Remove an ended board with all its keys in one step, then blobs nothing refers to. False if it has not ended."""
 
+    async def collect(self, partition: int) -> int:
+        """Remove the partition's blobs that no board refers to and whose grace is over; how many. For the sweeper."""
+
     async def publish(self, board: str, message: bytes) -> None:
         """Progress for live watchers: never logged, lost when nobody listens."""
+
+    def listen(self, callback: Callable[[str, LogRecord], None]) -> Callable[[], None]:
+        """Call back at once, with the board's id and the record, after each commit and claim that THIS store object made.
+
+        Saves a controller in the same process a round trip; the record equals what `log` returns. Notes, and answers
+        that were remembered (`already`), are left out. The callback must not raise. Answers what undoes it.
+        """
 
     def progress(self, board: str) -> AsyncIterator[bytes]:
         """What is published for a board, from now on; close it (`aclose`) to stop."""

@@ -1,0 +1,132 @@
+"""Every Redis key with its shape, type, owner and lifetime, and nothing else.
+
+All keys of a partition share the hash tag `{p}`, so that one script may touch them, on Redis Cluster too. The partition's
+number is part of a board's id (`<partition>-<26 lower-case base32 characters>`), so changing the number of partitions
+loses no board.
+
+key                        type    holds                                             lives
+`bb:{p}:b:<id>:head`       hash    revision, status, tenant, times, settings         until the board is retired
+`bb:{p}:b:<id>:entries`    hash    key -> header, tombstones included                until the board is retired
+`bb:{p}:b:<id>:values`     hash    key -> JSON or a blob reference; live entries     until the board is retired
+`bb:{p}:b:<id>:agenda`     hash    activation -> `status|epoch|inputs|json`          until the board is retired
+`bb:{p}:b:<id>:leases`     hash    activation -> `expiry|nonce|revision|at`          until the activation or the board ends
+`bb:{p}:b:<id>:commits`    hash    commit id -> answer; `#notes`: how many notes;    until the board is retired
+                                   `#due`: names with a due time ever set
+`bb:{p}:b:<id>:log`        stream  one record per revision, notes between            until the board is retired
+`bb:{p}:b:<id>:refs`       set     SHA-256 of the blobs the board refers to          until the board is retired
+`bb:{p}:b:<id>:progress`   channel live progress                                     never stored
+`bb:{p}:activity`          stream  which board changed                               for ever, about 10,000 records
+`bb:{p}:due`               zset    `<board>|<name>` -> when to look again, ms        members: until done or the board's retired
+`bb:{p}:boards:<tenant>`   zset    board id -> creation, ms                          members: until the board is retired
+`bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
+`bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
+`bb:lease:<name>`          string  holder of a named lease                           its time to live
+`bb:partitions`            string  the largest number of partitions there ever was   for ever
+
+One sorted set of boards per tenant and partition: a listing merges a page of each, newest first, and never meets another
+tenant's ids.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import b32encode
+from functools import lru_cache
+from typing import NamedTuple
+
+from blackboard.errors import BoardGone
+
+BOARD_ID = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z2-7]{26}\Z")
+
+PARTITIONS = "bb:partitions"
+BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs")
+PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
+
+PATTERNS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"bb:\{{\d+\}}:b:\d+-[a-z2-7]{{26}}:({'|'.join(BOARD_PARTS)})\Z",
+        rf"bb:\{{\d+\}}:({'|'.join(PARTITION_PARTS)})\Z",
+        r"bb:\{\d+\}:boards:.*\Z",
+        r"bb:lease:.+\Z",
+        r"bb:partitions\Z",
+    )
+)
+"""What keys of boards look like; a test scans a server for strays."""
+
+
+class Keys(NamedTuple):
+    """The keys that a step on one board may touch."""
+
+    head: str
+    entries: str
+    values: str
+    agenda: str
+    leases: str
+    commits: str
+    log: str
+    refs: str
+    activity: str
+    due: str
+    blobs: str
+    orphans: str
+    boards: str
+
+
+def new_board_id(partition: int) -> str:
+    """A fresh id with 128 random bits."""
+    word = b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+    return f"{partition}-{word}"
+
+
+def partition_of(board: str) -> int:
+    """The partition in a board's id. Raises BoardGone for what cannot be an id."""
+    if not BOARD_ID.match(board):
+        raise BoardGone(f"there is no board {board[:64]!r}")
+    return int(board.partition("-")[0])
+
+
+@lru_cache(maxsize=4096)
+def keys_of(board: str, tenant: str = "") -> Keys:
+    """The keys of a board; `tenant` matters only to steps that list or unlist it. Raises BoardGone for a malformed id."""
+    p = partition_of(board)
+    one, all = f"bb:{{{p}}}:b:{board}:", f"bb:{{{p}}}:"
+    own = (one + part for part in BOARD_PARTS)
+    shared = (all + part for part in PARTITION_PARTS)
+    return Keys(*own, *shared, f"{all}boards:{tenant}")
+
+
+def activity(partition: int) -> str:
+    """The stream of a partition's changes."""
+    return f"bb:{{{partition}}}:activity"
+
+
+def due(partition: int) -> str:
+    """The sorted set of what to look at, and when."""
+    return f"bb:{{{partition}}}:due"
+
+
+def boards(partition: int, tenant: str) -> str:
+    """The sorted set of a tenant's boards in one partition."""
+    return f"bb:{{{partition}}}:boards:{tenant}"
+
+
+def blobs(partition: int) -> str:
+    """The hash that counts the boards referring to each blob."""
+    return f"bb:{{{partition}}}:blobs"
+
+
+def orphans(partition: int) -> str:
+    """The sorted set of blobs that nothing in this partition refers to any more."""
+    return f"bb:{{{partition}}}:orphans"
+
+
+def progress(board: str) -> str:
+    """The channel of a board's live progress."""
+    return f"bb:{{{partition_of(board)}}}:b:{board}:progress"
+
+
+def lease(name: str) -> str:
+    """A named lease."""
+    return f"bb:lease:{name}"

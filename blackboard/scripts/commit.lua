@@ -1,0 +1,269 @@
+-- commit: checks, writes and one log record of a board, all or nothing
+-- keys: head entries values agenda leases commits log refs activity due blobs boards
+-- args: board commit type by mode activation revision fence epoch note create body checks agenda_checks writes agenda_writes head_fields dues blob_refs fork_fields
+--       the last eight are lists: a count, then that many of
+--       checks: key version | agenda_checks: activation status epoch | writes: "p" key value digest size confidence pin, or "r" key owner
+--       agenda_writes: activation record due, "" for none | head_fields: name value | dues: name delay, "" to remove
+--       blob_refs: sha256 | fork_fields: field bytes, fields named as in the log: e:key v:key a:activation
+-- answers: committed conflict fenced closed gone, each as `status|revision|at|incarnation` and a line per write or mismatch;
+--          a remembered one begins with `already|`
+local head, entries, values, agenda, leases, commits, log, refs, activity, due, blobs, boards = unpack(KEYS)
+local MOST_NOTES, MOST_FIELDS = 100, 7000
+local ENDED = { completed = true, failed = true, cancelled = true }
+
+local cursor = 0
+local function take()
+  cursor = cursor + 1
+  return ARGV[cursor]
+end
+local function list(width)
+  local rows = {}
+  for row = 1, tonumber(take()) do
+    rows[row] = { unpack(ARGV, cursor + 1, cursor + width) }
+    cursor = cursor + width
+  end
+  return rows
+end
+
+local board, commit, type_, by, mode = take(), take(), take(), take(), take()
+local activation, revision_check, fence, epoch = take(), take(), take(), take()
+local note, create, body = take(), take(), take()
+
+local known = commit ~= '' and redis.call('HGET', commits, commit)
+if known then return 'already|' .. known end
+
+local clock = redis.call('TIME')
+local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local state = redis.call('HMGET', head, 'revision', 'status', 'incarnation')
+local revision, status, incarnation = state[1] or '0', state[2] or '', state[3] or ''
+
+local function answer(word, lines)
+  table.insert(lines, 1, word .. '|' .. revision .. '|' .. now .. '|' .. incarnation)
+  return table.concat(lines, '\n')
+end
+
+local function refuse(word, mismatches)
+  local lines, shown = {}, {}
+  for at, m in ipairs(mismatches) do
+    lines[at] = m[1] .. '|' .. m[2] .. '|' .. m[3]
+    shown[at] = '{"key":"' .. m[1] .. '","expected":"' .. m[2] .. '","actual":"' .. m[3] .. '"}'
+  end
+  local text = answer(word, lines)
+  if commit ~= '' then redis.call('HSET', commits, commit, text) end
+  if note == '1' and tonumber(redis.call('HGET', commits, '#notes') or '0') < MOST_NOTES then
+    redis.call('HINCRBY', commits, '#notes', 1)
+    redis.call('XADD', log, revision .. '-*', 'type', 'contribution.refused', 'by', by, 'commit', commit, 'at', now,
+      'inc', incarnation, 'epoch', epoch,
+      'body', '{"refused":"' .. word .. '","type":"' .. type_ .. '","mismatches":[' .. table.concat(shown, ',') .. ']}')
+    redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', 'contribution.refused')
+  end
+  return text
+end
+
+if create == '1' then
+  if state[1] then return answer('conflict', { 'revision|0|' .. revision }) end
+else
+  if not state[1] then return answer('gone', {}) end
+  if ENDED[status] then return answer('closed', {}) end
+end
+
+if fence ~= '' then
+  local record = redis.call('HGET', agenda, fence)
+  if not record or string.match(record, '^running|(%d+)|') ~= epoch then return refuse('fenced', {}) end
+end
+
+local mismatches = {}
+if revision_check ~= '' and revision_check ~= revision then
+  mismatches[1] = { 'revision', revision_check, revision }
+end
+for _, check in ipairs(list(2)) do
+  local text = redis.call('HGET', entries, check[1])
+  local actual = text and string.match(text, '^(%d+)|') or '0'
+  if actual ~= check[2] then table.insert(mismatches, { check[1], check[2], actual }) end
+end
+for _, check in ipairs(list(3)) do
+  local record = redis.call('HGET', agenda, check[1])
+  local actual = 'absent'
+  if record then
+    local word, number = string.match(record, '^(%a+)|(%d+)|')
+    actual = word .. '@' .. number
+  end
+  local expected = check[2] == '' and 'absent' or check[2] .. '@' .. check[3]
+  if actual ~= expected then table.insert(mismatches, { 'agenda:' .. check[1], expected, actual }) end
+end
+if #mismatches > 0 then return refuse('conflict', mismatches) end
+
+local writes = {}
+for row = 1, tonumber(take()) do
+  local width = ARGV[cursor + 1] == 'p' and 7 or 3
+  writes[row] = { unpack(ARGV, cursor + 1, cursor + width) }
+  cursor = cursor + width
+end
+local agenda_writes, head_fields, dues, blob_refs, fork_fields = list(3), list(2), list(2), list(1), list(2)
+
+local forked = {}
+for _, field in ipairs(fork_fields) do
+  if string.sub(field[1], 1, 2) == 'e:' then forked[string.sub(field[1], 3)] = field[2] end
+end
+local function header(key)
+  local text
+  if create == '1' then text = forked[key] else text = redis.call('HGET', entries, key) end
+  if not text then return nil end
+  local version, life, pin, digest, owner, base =
+    string.match(text, '^(%d+)|(%a+)|(%d)|(%x*)|%d+|[^|]*|([^|]*)|[^|]*|([^|]*)$')
+  local found = { version = tonumber(version), live = life == 'live', pinned = pin == '1', digest = digest, owner = owner, base = base }
+  found.base_owner, found.base_digest = string.match(base, '^(.*):(%x*)$')
+  return found
+end
+local function is_person(owner) return string.sub(owner, 1, 7) == 'person:' end
+
+-- Where a put goes: the key asked for, the rival beside it, or nowhere (somebody else pinned that rival).
+local function aim(key)
+  local found = header(key)
+  if not found or found.owner == by or mode == 'person' or mode == 'controller' then return key, found end
+  if mode == 'source' and found.base_owner == by then return key, found end
+  if not found.pinned and (mode == 'reviser' or not found.live or is_person(found.owner)) then return key, found end
+  local rival = key .. '~' .. by
+  found = header(rival)
+  if found and found.pinned and found.owner ~= by then return nil end
+  return rival, found
+end
+
+local plans, targets = {}, {}
+for row, write in ipairs(writes) do
+  if write[1] == 'p' then
+    local target, found = aim(write[2])
+    if target then
+      if targets[target] then return redis.error_reply('TWICE ' .. target) end
+      targets[target] = true
+      plans[row] = { target, 0 }
+      local same = found and found.live and found.digest == write[4] and found.owner == by and found.pinned == (write[7] == '1')
+      local revised = found and mode == 'source' and found.base_owner == by and found.base_digest == write[4]
+      if not same and not revised then
+        local version, base = (found and found.version or 0) + 1, ''
+        if mode == 'reviser' and found then
+          base = found.owner == by and found.base or found.owner .. ':' .. found.digest
+        end
+        local text = table.concat({ version, 'live', write[7], write[4], write[5], write[6], by, activation, base }, '|')
+        plans[row] = { target, version, text, write[3], base }
+      end
+    end
+  end
+end
+for row, write in ipairs(writes) do
+  if write[1] == 'r' and not targets[write[2]] then
+    local found = header(write[2])
+    local owned = write[3] == '' or (found and found.owner == write[3] and not (found.pinned and is_person(found.owner)))
+    if found and found.live and owned then
+      targets[write[2]] = true
+      local pin = mode == 'person' and '1' or '0'
+      local text = table.concat({ found.version + 1, 'gone', pin, '', '0', '0', by, activation, '' }, '|')
+      plans[row] = { write[2], found.version + 1, text, nil, '' }
+    end
+  end
+end
+
+-- Nothing below may fail: there is no way back from here.
+revision = string.format('%d', tonumber(revision) + 1)
+local changes, lines = {}, {}
+local function change(field, bytes)
+  changes[#changes + 1] = field
+  changes[#changes + 1] = bytes
+end
+local hashes = { e = entries, v = values, a = agenda }
+for _, field in ipairs(fork_fields) do
+  redis.call('HSET', hashes[string.sub(field[1], 1, 1)], string.sub(field[1], 3), field[2])
+  change(field[1], field[2])
+end
+for row, write in ipairs(writes) do
+  local plan = plans[row]
+  if not plan then
+    lines[row] = write[2] .. '@0'
+  else
+    local target, version, text, value = plan[1], plan[2], plan[3], plan[4]
+    lines[row] = (target == write[2] and target or write[2] .. '>' .. target) .. '@' .. version
+    if text then
+      if plan[5] ~= '' then lines[row] = lines[row] .. '|' .. plan[5] end
+      redis.call('HSET', entries, target, text)
+      change('e:' .. target, text)
+      if value then
+        redis.call('HSET', values, target, value)
+        change('v:' .. target, value)
+      else
+        redis.call('HDEL', values, target)
+      end
+    end
+  end
+end
+
+local ended = false
+for _, field in ipairs(head_fields) do
+  if field[1] == 'incarnation' then incarnation = field[2] end
+  if field[1] == 'status' and ENDED[field[2]] then ended = true end
+end
+if create == '1' then
+  table.insert(head_fields, { 'created', now })
+  redis.call('ZADD', boards, now, board)
+end
+if ended then
+  table.insert(head_fields, { 'ended', now })
+  local names = redis.call('HKEYS', agenda)
+  for name in string.gmatch(redis.call('HGET', commits, '#due') or '', '%S+') do names[#names + 1] = name end
+  for _, name in ipairs(names) do redis.call('ZREM', due, board .. '|' .. name) end
+  redis.call('DEL', leases)
+end
+for _, write in ipairs(agenda_writes) do
+  redis.call('HSET', agenda, write[1], write[2])
+  change('a:' .. write[1], write[2])
+  local member = board .. '|' .. write[1]
+  local running = string.sub(write[2], 1, 8) == 'running|'
+  if not running then redis.call('HDEL', leases, write[1]) end
+  if write[3] ~= '' then
+    redis.call('ZADD', due, now + write[3], member)
+  elseif not running then
+    redis.call('ZREM', due, member)
+  end
+end
+for _, entry in ipairs(dues) do
+  local member = board .. '|' .. entry[1]
+  if entry[2] == '' then
+    redis.call('ZREM', due, member)
+  else
+    redis.call('ZADD', due, now + entry[2], member)
+    local names = redis.call('HGET', commits, '#due') or ' '
+    if not string.find(names, ' ' .. entry[1] .. ' ', 1, true) then
+      redis.call('HSET', commits, '#due', names .. entry[1] .. ' ')
+    end
+  end
+end
+for _, blob in ipairs(blob_refs) do
+  if redis.call('SADD', refs, blob[1]) == 1 then redis.call('HINCRBY', blobs, blob[1], 1) end
+end
+redis.call('HSET', head, 'revision', revision)
+for _, field in ipairs(head_fields) do
+  redis.call('HSET', head, field[1], field[2])
+  change('h:' .. field[1], field[2])
+end
+
+local record = { 'type', type_, 'by', by, 'at', now, 'inc', incarnation }
+local function say(field, text)
+  record[#record + 1] = field
+  record[#record + 1] = text
+end
+if commit ~= '' then say('commit', commit) end
+if epoch ~= '' then say('epoch', epoch) end
+if body ~= '{}' then say('body', body) end
+if #changes > MOST_FIELDS then
+  -- Lua cannot pass more than 8,000 arguments in one call: many changes travel in one field, each part behind its length.
+  local parts = {}
+  for _, part in ipairs(changes) do parts[#parts + 1] = #part .. ':' .. part end
+  say('packed', table.concat(parts))
+else
+  for _, part in ipairs(changes) do record[#record + 1] = part end
+end
+redis.call('XADD', log, revision .. '-0', unpack(record))
+redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', type_)
+
+local text = answer('committed', lines)
+if commit ~= '' then redis.call('HSET', commits, commit, text) end
+return text

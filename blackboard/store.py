@@ -1,0 +1,320 @@
+"""The store on Redis: each method is one script or a few plain commands, sent through the coalescer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+from blackboard import doors, keys, wire
+from blackboard.blobs import Blobs
+from blackboard.board import Board
+from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender
+from blackboard.connect import check_server, connect
+from blackboard.entries import Answer, Claimed, Commit
+from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
+from blackboard.events import LogRecord, from_stream
+from blackboard.ports import BoardRow, Change, Due, Renewal
+from blackboard.progress import ProgressHub
+from blackboard.writing import parse_answer, prepare, record_of, referred
+
+Listener = Callable[[str, LogRecord], None]
+
+RESENDS = (0.02, 0.1, 0.4, 1.6)
+"""Seconds; upper bounds of the random waits before a step with an id is sent again."""
+
+
+class RedisStore:
+    """See `ports.Store`. `commands` and `blocking` are redis-py clients with pools of their own, never decoding replies."""
+
+    def __init__(
+        self,
+        commands: Any,
+        *,
+        blocking: Any,
+        blobs: Blobs,
+        partitions: int = 16,
+        cluster: bool = False,
+        grace: float = 600.0,
+    ) -> None:
+        """`grace`: seconds for which a blob may lie unreferenced, between its put and the commit that refers to it."""
+        self.partitions = partitions
+        self.blobs = blobs
+        self._commands = commands
+        self._blocking = blocking
+        self._cluster = cluster
+        self._grace = grace
+        if cluster:
+            sender = ClusterSender(commands)
+            self._lines: dict[int, Coalescer] = {}
+            self._new_line: Callable[[], Coalescer] = lambda: ClusterCoalescer(sender)
+            self._reader: PoolSender | ClusterSender = sender
+        else:
+            line = Coalescer(PoolSender(commands.connection_pool))
+            self._lines = {}
+            self._new_line = lambda: line
+            self._reader = PoolSender(blocking.connection_pool)
+        self._listeners: list[Listener] = []
+        self._hub = ProgressHub(blocking)
+        self._widened = False
+        self._closed = False
+
+    def line(self, partition: int) -> Coalescer:
+        """The coalescer that carries a partition's commands: one for all, on Cluster one for each."""
+        found = self._lines.get(partition)
+        if found is None:
+            found = self._lines[partition] = self._new_line()
+        return found
+
+    def _of(self, board: str) -> Coalescer:
+        return self.line(keys.partition_of(board))
+
+    def new_id(self, tenant: str) -> str:
+        """See ports.Store."""
+        return keys.new_board_id(random.SystemRandom().randrange(self.partitions))
+
+    async def commit(self, board: str, commit: Commit) -> Answer:
+        """See ports.Store."""
+        prepared = await prepare(commit, self.blobs)
+        if commit.create and not self._widened:
+            await self._read(self.line(0).run(doors.widen(keys.PARTITIONS, count=self.partitions)))
+            self._widened = True
+        call = wire.commit_call(board, prepared)
+        line = self._of(board)
+        text: bytes = await (self._resent(lambda: line.run(call)) if commit.id else line.run(call))
+        outcome = parse_answer(text.decode())
+        if self._listeners and outcome.answer.ok and not outcome.answer.already:
+            self._tell(board, record_of(prepared, outcome))
+        return outcome.answer
+
+    async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
+        """See ports.Store."""
+        if "|" in nonce:
+            raise UsageError("a claim's nonce holds '|'")
+        first, lost = wire.claim_bodies(worker)
+        line = self._of(board)
+        call = doors.claim(
+            keys.keys_of(board), board=board, activation=activation, nonce=nonce, lease_ms=lease_ms, worker=worker,
+            body_first=first, body_lost=lost,
+        )  # fmt: skip
+        answer, record = wire.claimed(activation, worker, await self._resent(lambda: line.run(call)))
+        if record is not None and self._listeners:
+            self._tell(board, record)
+        return answer
+
+    async def renew(self, board: str, activation: str, epoch: int, *, lease_ms: int) -> Renewal:
+        """See ports.Store."""
+        call = doors.renew(keys.keys_of(board), board=board, activation=activation, epoch=epoch, lease_ms=lease_ms)
+        reply: bytes = await self._of(board).run(call)
+        return reply.decode()  # type: ignore[return-value]
+
+    async def log(self, board: str, after: str = "0-0", *, count: int | None = None) -> list[LogRecord]:
+        """See ports.Store."""
+        command: list[Any] = ["XRANGE", keys.keys_of(board).log, f"({after}", "+"]
+        if count is not None:
+            command += ["COUNT", count]
+        found = await self._read(self._of(board).issue(command))
+        return [from_stream(id.decode(), wire.pairs(fields)) for id, fields in found]
+
+    async def projection(self, board: str) -> Board | None:
+        """See ports.Store."""
+        flat = await self._read(self._of(board).run(doors.projection(keys.keys_of(board))))
+        head, entries, values, agenda = flat
+        if not head:
+            return None
+        return Board(board, wire.texts(head), wire.texts(entries), wire.named(values), wire.named(agenda))
+
+    async def head(self, board: str) -> dict[str, str] | None:
+        """See ports.Store."""
+        flat = await self._read(self._of(board).issue(("HGETALL", keys.keys_of(board).head)))
+        return wire.texts(flat) or None
+
+    async def entry(self, board: str, key: str) -> tuple[str, bytes | None] | None:
+        """See ports.Store."""
+        header, value = await self._read(self._of(board).run(doors.entry(keys.keys_of(board), key=key)))
+        return None if header is None else (header.decode(), value)
+
+    async def resolve(self, value: bytes) -> bytes:
+        """See ports.Store. Raises BlobMissing or BlobCorrupt when the blob store has lost it."""
+        sha256 = referred(value)
+        return value if sha256 is None else await self.blobs.get(sha256)
+
+    async def leases(self, board: str) -> dict[str, tuple[int, str]]:
+        """See ports.Store."""
+        flat = await self._read(self._of(board).issue(("HGETALL", keys.keys_of(board).leases)))
+        found = {name: text.split("|") for name, text in wire.texts(flat).items()}
+        return {name: (int(parts[0]), parts[1]) for name, parts in found.items()}
+
+    async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
+        """See ports.Store. Raises UsageError for a cursor that is none."""
+        asked = [(p, c) for p in range(self.partitions) for c in wire.page_commands(p, tenant, before, limit)]
+        replies = await asyncio.gather(*(self._read(self.line(p).issue(command)) for p, command in asked))
+        page, cursor = wire.merge_page(replies, before, limit)
+        heads = await asyncio.gather(*(self.head(board) for _, board in page))
+        return [BoardRow(board, at, head) for (at, board), head in zip(page, heads, strict=True) if head], cursor
+
+    async def now(self) -> int:
+        """See ports.Store."""
+        seconds, micros = await self._read(self.line(0).issue(("TIME",)))
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def due(self, partition: int, *, limit: int = 256) -> tuple[int, list[Due]]:
+        """See ports.Store."""
+        now, *flat = await self._read(self.line(partition).run(doors.due(keys.due(partition), limit=limit)))
+        return int(now), wire.due_of(flat)
+
+    async def snooze(self, due: Sequence[Due], delay_ms: int) -> None:
+        """See ports.Store."""
+        for partition, rows in groupby(sorted(due, key=_partition_of_due), key=_partition_of_due):
+            members = [f"{row.board}|{row.name}" for row in rows]
+            await self.line(partition).run(doors.snooze(keys.due(partition), delay_ms=delay_ms, members=members))
+
+    async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
+        """See ports.Store. Reads on a connection of its own; on Cluster, where no read spans slots, it polls."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + block_ms / 1000
+        pause = 0.005
+        while True:
+            left = max(0, int((end - loop.time()) * 1000))
+            found = await self._changes(cursors, min(left, 2000), count)
+            if found or left == 0:
+                return found
+            if self._cluster:
+                await asyncio.sleep(min(pause, left / 1000))
+                pause = min(pause * 2, 0.05)
+
+    async def _changes(self, cursors: dict[int, str], block_ms: int, count: int) -> dict[int, list[Change]]:
+        asked: list[list[Any]]
+        if self._cluster:
+            asked = [["XREAD", "COUNT", count, "STREAMS", keys.activity(p), at] for p, at in cursors.items()]
+        else:
+            wait = ["BLOCK", block_ms] if block_ms else []
+            asked = [["XREAD", "COUNT", count, *wait, "STREAMS", *map(keys.activity, cursors), *cursors.values()]]
+        found: dict[int, list[Change]] = {}
+        for reply in await self._reader.send(asked):
+            if isinstance(reply, BaseException):
+                raise StorageUnavailable(f"activity cannot be read: {reply}") from reply
+            for key, rows in reply or ():
+                partition = int(key[key.index(b"{") + 1 : key.index(b"}")])
+                found[partition] = wire.changes_of(rows)
+        return found
+
+    async def activity_tip(self, partition: int) -> str:
+        """See ports.Store."""
+        found = await self._read(
+            self.line(partition).issue(("XREVRANGE", keys.activity(partition), "+", "-", "COUNT", 1))
+        )
+        return found[0][0].decode() if found else "0-0"
+
+    async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
+        """See ports.Store."""
+        return bool(await self.line(0).run(doors.hold(keys.lease(lease), holder=holder, ttl_ms=ttl_ms)))
+
+    async def release(self, lease: str, holder: str) -> None:
+        """See ports.Store."""
+        await self.line(0).run(doors.release(keys.lease(lease), holder=holder))
+
+    async def retire(self, board: str) -> bool:
+        """See ports.Store. True as well when the board is gone already."""
+        head = await self.head(board)
+        if head is None:
+            return True
+        of = keys.keys_of(board, head.get("tenant", ""))
+        if await self._of(board).run(doors.retire(of, board=board)) == 0:
+            return False
+        await self.collect(keys.partition_of(board))
+        return True
+
+    async def collect(self, partition: int) -> int:
+        """See ports.Store."""
+        line = self.line(partition)
+        orphans: list[bytes] = await self._read(line.issue(("ZRANGE", keys.orphans(partition), 0, 255)))
+        if not orphans:
+            return 0
+        most = await self._read(self.line(0).run(doors.widen(keys.PARTITIONS, count=self.partitions)))
+        removed = 0
+        for sha256 in (orphan.decode() for orphan in orphans):
+            age = await self.blobs.age(sha256)
+            if age is not None:
+                if await self._referred(sha256, most):
+                    age = None
+                elif age >= self._grace:
+                    await self.blobs.delete(sha256)
+                    removed += 1
+                    age = None
+            if age is None:
+                await line.issue(("ZREM", keys.orphans(partition), sha256))
+        return removed
+
+    async def _referred(self, sha256: str, partitions: int) -> bool:
+        asked = (self._read(self.line(p).issue(("HEXISTS", keys.blobs(p), sha256))) for p in range(partitions))
+        return any(await asyncio.gather(*asked))
+
+    async def publish(self, board: str, message: bytes) -> None:
+        """See ports.Store."""
+        await self._of(board).issue(("PUBLISH", keys.progress(board), message))
+
+    def progress(self, board: str) -> AsyncIterator[bytes]:
+        """See ports.Store."""
+        return self._hub.messages(keys.progress(board))
+
+    def listen(self, callback: Listener) -> Callable[[], None]:
+        """See ports.Store."""
+        self._listeners.append(callback)
+
+        def remove() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return remove
+
+    def _tell(self, board: str, record: LogRecord) -> None:
+        for listener in tuple(self._listeners):
+            listener(board, record)
+
+    async def _resent(self, send: Callable[[], Any]) -> Any:
+        for most in RESENDS:
+            try:
+                return await send()
+            except StorageUnavailable:
+                await asyncio.sleep(random.uniform(0, most))
+        return await send()
+
+    async def _read(self, reply: Any) -> Any:
+        try:
+            return await reply
+        except OutcomeUnknown as error:
+            # A read has no outcome to be unsure of.
+            raise StorageUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """See ports.Store."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._hub.close()
+        for line in {id(line): line for line in self._lines.values()}.values():
+            await line.close()
+        await self._commands.aclose()
+        await self._blocking.aclose()
+
+
+def _partition_of_due(row: Due) -> int:
+    return keys.partition_of(row.board)
+
+
+async def open_store(
+    url: str, blobs: Blobs, *, partitions: int = 16, cluster: bool = False, check: bool = True
+) -> RedisStore:
+    """A store at `redis://`, `rediss://` or `unix://`. Raises StorageUnavailable, and with `check` ServerUnfit."""
+    commands, blocking = await connect(url, cluster=cluster)
+    store = RedisStore(commands, blocking=blocking, blobs=blobs, partitions=partitions, cluster=cluster)
+    if check:
+        try:
+            await check_server(blocking)
+        except BaseException:
+            await store.close()
+            raise
+    return store
