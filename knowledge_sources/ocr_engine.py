@@ -1,8 +1,7 @@
 """OCR of one page image, offline: find the text, turn the page upright, read every piece, put them in order.
 
-`OcrEngine` works on pixels and knows nothing of files; `serve` is its door in a sandbox: it is handed an image file or
-raw pixels, and answers with the fields of a `Reading`. One engine per process: loading the models takes about a
-second.
+`OcrEngine` works on pixels and knows nothing of files; `serve` is its door in a sandbox: it is handed a file and the
+number of a page, and answers with the fields of a `Reading`. One engine per process: loading the models takes a second.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from knowledge_sources.ocr_models import Detector, Image, Quad, Read, Recognizer
 from knowledge_sources.reading_order import Piece, reading_order, row_text
 from knowledge_sources.rotation import Rotation, find_rotation, turned
 
-ENGINE = "rapidocr"
 MIN_SCORE = 0.5
 """A piece read with less confidence is more likely noise than text."""
 SURE_SCORE = 0.9
@@ -37,6 +35,9 @@ SPARSE = 0.3
 """Fewer letters and digits than this per height of a wide piece: its script is not one that can be read here."""
 UNREAD_PAGE = 0.5
 UNREAD_PART = 0.2
+PDF_DPI = 150.0
+PDF_PIXELS = 4e6
+MAX_PIXELS = 12e6
 SCRIPTS = "only Latin, Chinese and Japanese writing can be read here"
 
 
@@ -102,14 +103,14 @@ def assemble(pieces: Sequence[Piece], width: int, height: int) -> tuple[str, tup
 
 
 def serve(method: str, payload: bytes, **params: Any) -> dict[str, Any]:
-    """The sandbox's door. `read_pixels`: the payload is BGR pixels, row by row; needs `width` and `height` in pixels.
+    """The sandbox's door. `read_page`: the payload is a file of kind `pdf` or `image`, `page` the number of its page.
 
-    Answers with the fields of `OcrResult`. `threads` (default 1) is how many processor threads a page may use.
+    Answers with the fields of `OcrResult`. `threads` (default 1) is how many processor threads the page may use. Raises
+    DocumentUnreadable or DocumentTooComplex when the page cannot be drawn.
     """
-    if method != "read_pixels":
+    if method != "read_page":
         raise PermanentFailure(f"the OCR engine knows no method {method}")
-    width, height = int(params["width"]), int(params["height"])
-    image = np.frombuffer(payload, dtype=np.uint8).reshape(height, width, 3)
+    image = page_image(payload, str(params["kind"]), int(params["page"]))
     result = _engine(int(params.get("threads", 1))).read(image)
     return {
         "text": result.text,
@@ -118,6 +119,34 @@ def serve(method: str, payload: bytes, **params: Any) -> dict[str, Any]:
         "rotation": result.rotation,
         "note": result.note,
     }
+
+
+def page_image(data: bytes, kind: str, page: int) -> Image:
+    """One page (from 1) of a `pdf` or an `image` as BGR pixels, of at most `MAX_PIXELS`.
+
+    Raises DocumentUnreadable or DocumentTooComplex when it cannot be drawn, PermanentFailure for another kind.
+    """
+    if kind == "pdf":
+        from knowledge_sources.formats.pdf import render_page
+
+        drawn = render_page(data, page, dpi=PDF_DPI, max_pixels=PDF_PIXELS)
+    elif kind == "image":
+        from knowledge_sources.formats.images import load_image
+
+        drawn = load_image(data, page)
+    else:
+        raise PermanentFailure(f"pages of a {kind} document cannot be drawn, so OCR cannot read them")
+    return _bgr(drawn.pixels)
+
+
+def _bgr(pixels: Image) -> Image:
+    """RGB to BGR, and down to `MAX_PIXELS`: more make OCR slower, not better."""
+    height, width = pixels.shape[:2]
+    scale = (MAX_PIXELS / (width * height)) ** 0.5
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 @functools.cache
@@ -141,7 +170,7 @@ def _pieces(quads: Sequence[Quad], reads: Sequence[Read]) -> list[Piece]:
     pieces = []
     for quad, read in zip(quads, reads, strict=True):
         text, score = (read.latin, read.latin_score) if latin else (read.text, read.score)
-        if text and score >= MIN_SCORE:
+        if text and read.score >= MIN_SCORE:
             a, b, c, d = ((float(x), float(y)) for x, y in quad)
             pieces.append(Piece(text, score, (a, b, c, d)))
     return pieces

@@ -41,6 +41,8 @@ UNCLIP = 1.6
 MIN_CORE = 3.0
 LINE_HEIGHT = 48
 """Height in pixels the recognizer was trained on."""
+SIGNS = frozenset("€£¥§©®™°±·–—‘’‚“”„…•«»¿¡²³¼½¾µ÷†‡‰→←↑↓✓")
+"""What besides ASCII and letters may stand in a Latin text. Not `×`, `º` or `Ⅰ`: they are x, o and I, misread."""
 MIN_WIDTH = 64
 MAX_WIDTH = 3200
 
@@ -49,7 +51,7 @@ MAX_WIDTH = 3200
 class Read:
     """What the recognizer read in one crop: text and the mean probability of its characters, 0..1.
 
-    `latin` and `latin_score` are the best reading that uses no character of another script.
+    `latin` and `latin_score` are the best reading that uses no sign foreign to Latin script.
     """
 
     text: str
@@ -191,9 +193,7 @@ def _ordered(corners: Quad) -> Quad:
 
 
 def _is_latin(character: str) -> bool:
-    """Whether a Latin text may hold this character: not a letter of another script, nor a full-width form."""
-    if character == "" or character.isascii():
+    """Whether a text in Latin script may hold this character: look-alikes of common letters are left out."""
+    if character.isascii() or character in SIGNS:
         return True
-    if unicodedata.east_asian_width(character) in "WF":
-        return False
-    return not character.isalpha() or unicodedata.name(character, "").startswith("LATIN")
+    return character.isalpha() and unicodedata.name(character, "").startswith("LATIN")

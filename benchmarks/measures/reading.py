@@ -12,6 +12,9 @@ import orjson
 import knowledge_sources
 from blackboard.levels import Page, Reading
 from knowledge_sources import ocr_engine
+from knowledge_sources.formats.images import count_pages
+from knowledge_sources.formats.pdf import inspect
+from knowledge_sources.ocr import ENGINE
 from knowledge_sources.pages import choose
 
 SOURCES = ("ocr*.py", "reading_order.py", "rotation.py", "pages.py", "formats/*.py")
@@ -55,7 +58,7 @@ class Readings:
         data = path.read_bytes()
         engine = self._loaded()
         start = time.process_time()
-        pages = _read_document(data, path.name, password, engine)
+        pages = _read_document(data, password, engine)
         self._pages[path] = pages
         self._seconds[path] = (time.process_time() - start) / max(1, len(pages))
 
@@ -86,22 +89,18 @@ class Readings:
         part.replace(kept)
 
 
-def _read_document(data: bytes, name: str, password: str | None, engine: ocr_engine.OcrEngine) -> tuple[Page, ...]:
-    import io
-
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    result = engine.read(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]))
-    return (choose(None, [as_reading(result, 1)]),)
+def _read_document(data: bytes, password: str | None, engine: ocr_engine.OcrEngine) -> tuple[Page, ...]:
+    kind, count = ("pdf", inspect(data)[0]) if data.startswith(b"%PDF") else ("image", count_pages(data)[1])
+    pages = range(1, count + 1)
+    results = [engine.read(ocr_engine.page_image(data, kind, page)) for page in pages]
+    return tuple(choose(None, [as_reading(result, page)]) for page, result in zip(pages, results, strict=True))
 
 
 def as_reading(result: ocr_engine.OcrResult, page: int) -> Reading:
     """The engine's result as what the board holds of it."""
     return Reading(
         page=page,
-        engine=ocr_engine.ENGINE,
+        engine=ENGINE,
         text=result.text,
         lines=result.lines,
         confidence=result.confidence,
