@@ -10,35 +10,34 @@ When a connection is lost, everyone whose reply had not arrived learns that the 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+import hiredis
 from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
-    ConnectionError,
     MasterDownError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
-    TimeoutError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from blackboard.doors import Call
 from blackboard.errors import OutcomeUnknown, StorageError, StorageFull, StorageUnavailable
 
-try:
-    import hiredis
-except ImportError:  # no wheel for this platform: redis-py's own packing is slower and does the same
-    hiredis = None
-
 Command = Sequence[Any]
 
-LOST = (ConnectionError, TimeoutError, asyncio.TimeoutError, OSError)
+LOST = (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError)
+RESENDS = (0.02, 0.1, 0.4, 1.6)
+"""Seconds; upper bounds of the random waits before a step is sent again."""
 _FULL = ("OOM ", "MISCONF ")
 _AWAY = ("BUSY ", "LOADING ", "READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "NOREPLICAS ", "UNBLOCKED ")
 
@@ -66,6 +65,16 @@ def storage_error(error: BaseException) -> BaseException:
     if isinstance(error, LOST):
         return OutcomeUnknown(f"the connection to the server was lost: {text or type(error).__name__}")
     return error
+
+
+async def resent(send: Callable[[], Awaitable[Any]]) -> Any:
+    """A step that carries an id, sent again while its outcome is unknown: a step made before answers what it answered."""
+    for most in RESENDS:
+        try:
+            return await send()
+        except StorageUnavailable:
+            await asyncio.sleep(random.uniform(0, most))
+    return await send()
 
 
 class Coalescer:
@@ -107,7 +116,7 @@ class Coalescer:
     def _launch(self) -> None:
         self._armed = False
         while self._waiting and len(self._running) < self._depth:
-            batch = []
+            batch: list[tuple[Command, asyncio.Future[Any]]] = []
             while self._waiting and len(batch) < self._limit:
                 command, future = self._waiting.popleft()
                 if not future.done():
@@ -151,10 +160,7 @@ class Coalescer:
             await asyncio.wait(self._running)
 
 
-def _pack(connection: Any, commands: Sequence[Command]) -> list[bytes]:
-    if hiredis is None:
-        packed: list[bytes] = connection.pack_commands(commands)
-        return packed
+def _pack(commands: Sequence[Command]) -> list[bytes]:
     return [hiredis.pack_command(tuple(command)) for command in commands]
 
 
@@ -168,11 +174,11 @@ class PoolSender:
         """See Sender."""
         try:
             connection = await self._pool.get_connection("EVALSHA")
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError) as error:
             raise StorageUnavailable(f"the server cannot be reached: {error}") from error
         replies: list[Any] = []
         try:
-            await connection.send_packed_command(_pack(connection, commands))
+            await connection.send_packed_command(_pack(commands))
             for _ in commands:
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
@@ -90,7 +89,7 @@ async def _settings(client: Any) -> dict[str, str] | None:
         found = await client.config_get("maxmemory-policy", "appendonly", "appendfsync", "maxclients")
     except LOST:
         raise
-    except (RedisError, asyncio.TimeoutError):
+    except RedisError:
         return None
     return {_text(name): _text(value) for name, value in found.items()}
 

@@ -16,7 +16,7 @@ key                        type    holds                                        
 `bb:{p}:b:<id>:refs`       set     SHA-256 of the blobs the board refers to          until the board is retired
 `bb:{p}:b:<id>:progress`   channel live progress                                     never stored
 `bb:{p}:activity`          stream  which board changed                               for ever, about 10,000 records
-`bb:{p}:due`               zset    `<board>|<name>` -> when to look again, ms        members: until done or the board's retired
+`bb:{p}:due`               zset    `<board>|<name>` -> when to look again, ms        members: until done, or the board ends
 `bb:{p}:boards:<tenant>`   zset    board id -> creation, ms                          members: until the board is retired
 `bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
@@ -92,9 +92,9 @@ def keys_of(board: str, tenant: str = "") -> Keys:
     """The keys of a board; `tenant` matters only to steps that list or unlist it. Raises BoardGone for a malformed id."""
     p = partition_of(board)
     one, all = f"bb:{{{p}}}:b:{board}:", f"bb:{{{p}}}:"
-    own = (one + part for part in BOARD_PARTS)
-    shared = (all + part for part in PARTITION_PARTS)
-    return Keys(*own, *shared, f"{all}boards:{tenant}")
+    own = {part: one + part for part in BOARD_PARTS}
+    shared = {part: all + part for part in PARTITION_PARTS}
+    return Keys(**own, **shared, boards=f"{all}boards:{tenant}")
 
 
 def activity(partition: int) -> str:

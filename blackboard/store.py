@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import groupby
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from blackboard import doors, keys, wire
 from blackboard.blobs import Blobs
 from blackboard.board import Board
-from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender
+from blackboard.changes import ChangeReader
+from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender, resent
 from blackboard.connect import check_server, connect
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
@@ -21,9 +24,6 @@ from blackboard.progress import ProgressHub
 from blackboard.writing import parse_answer, prepare, record_of, referred
 
 Listener = Callable[[str, LogRecord], None]
-
-RESENDS = (0.02, 0.1, 0.4, 1.6)
-"""Seconds; upper bounds of the random waits before a step with an id is sent again."""
 
 
 class RedisStore:
@@ -44,18 +44,17 @@ class RedisStore:
         self.blobs = blobs
         self._commands = commands
         self._blocking = blocking
-        self._cluster = cluster
         self._grace = grace
+        self._lines: dict[int, Coalescer] = {}
+        self._new_line: Callable[[], Coalescer]
         if cluster:
-            sender = ClusterSender(commands)
-            self._lines: dict[int, Coalescer] = {}
-            self._new_line: Callable[[], Coalescer] = lambda: ClusterCoalescer(sender)
-            self._reader: PoolSender | ClusterSender = sender
+            spread = ClusterSender(commands)
+            self._new_line = lambda: ClusterCoalescer(spread)
+            self._changes = ChangeReader(spread, cluster=True)
         else:
             line = Coalescer(PoolSender(commands.connection_pool))
-            self._lines = {}
             self._new_line = lambda: line
-            self._reader = PoolSender(blocking.connection_pool)
+            self._changes = ChangeReader(PoolSender(blocking.connection_pool), cluster=False)
         self._listeners: list[Listener] = []
         self._hub = ProgressHub(blocking)
         self._widened = False
@@ -83,7 +82,12 @@ class RedisStore:
             self._widened = True
         call = wire.commit_call(board, prepared)
         line = self._of(board)
-        text: bytes = await (self._resent(lambda: line.run(call)) if commit.id else line.run(call))
+        try:
+            text: bytes = await (resent(lambda: line.run(call)) if commit.id else line.run(call))
+        except ResponseError as error:
+            if str(error).startswith("TWICE "):
+                raise UsageError(f"a commit puts {str(error)[6:]} twice") from error
+            raise
         outcome = parse_answer(text.decode())
         if self._listeners and outcome.answer.ok and not outcome.answer.already:
             self._tell(board, record_of(prepared, outcome))
@@ -99,7 +103,7 @@ class RedisStore:
             keys.keys_of(board), board=board, activation=activation, nonce=nonce, lease_ms=lease_ms, worker=worker,
             body_first=first, body_lost=lost,
         )  # fmt: skip
-        answer, record = wire.claimed(activation, worker, await self._resent(lambda: line.run(call)))
+        answer, record = wire.claimed(activation, worker, await resent(lambda: line.run(call)))
         if record is not None and self._listeners:
             self._tell(board, record)
         return answer
@@ -172,34 +176,8 @@ class RedisStore:
             await self.line(partition).run(doors.snooze(keys.due(partition), delay_ms=delay_ms, members=members))
 
     async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
-        """See ports.Store. Reads on a connection of its own; on Cluster, where no read spans slots, it polls."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + block_ms / 1000
-        pause = 0.005
-        while True:
-            left = max(0, int((end - loop.time()) * 1000))
-            found = await self._changes(cursors, min(left, 2000), count)
-            if found or left == 0:
-                return found
-            if self._cluster:
-                await asyncio.sleep(min(pause, left / 1000))
-                pause = min(pause * 2, 0.05)
-
-    async def _changes(self, cursors: dict[int, str], block_ms: int, count: int) -> dict[int, list[Change]]:
-        asked: list[list[Any]]
-        if self._cluster:
-            asked = [["XREAD", "COUNT", count, "STREAMS", keys.activity(p), at] for p, at in cursors.items()]
-        else:
-            wait = ["BLOCK", block_ms] if block_ms else []
-            asked = [["XREAD", "COUNT", count, *wait, "STREAMS", *map(keys.activity, cursors), *cursors.values()]]
-        found: dict[int, list[Change]] = {}
-        for reply in await self._reader.send(asked):
-            if isinstance(reply, BaseException):
-                raise StorageUnavailable(f"activity cannot be read: {reply}") from reply
-            for key, rows in reply or ():
-                partition = int(key[key.index(b"{") + 1 : key.index(b"}")])
-                found[partition] = wire.changes_of(rows)
-        return found
+        """See ports.Store."""
+        return await self._changes.read(cursors, block_ms=block_ms, count=count)
 
     async def activity_tip(self, partition: int) -> str:
         """See ports.Store."""
@@ -273,14 +251,6 @@ class RedisStore:
     def _tell(self, board: str, record: LogRecord) -> None:
         for listener in tuple(self._listeners):
             listener(board, record)
-
-    async def _resent(self, send: Callable[[], Any]) -> Any:
-        for most in RESENDS:
-            try:
-                return await send()
-            except StorageUnavailable:
-                await asyncio.sleep(random.uniform(0, most))
-        return await send()
 
     async def _read(self, reply: Any) -> Any:
         try:

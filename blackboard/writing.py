@@ -73,24 +73,14 @@ async def prepare(commit: Commit, blobs: Putter) -> Prepared:
         if isinstance(write, Retract):
             writes.append(write)
             continue
-        value = write.value
         # A value that merely looks like a reference is moved too: else anyone could read any blob through one.
-        if len(value) > INLINE or referred(value):
-            sha256 = await blobs.put(value)
-            refs.append(sha256)
-            value = reference(sha256, len(write.value))
-        writes.append(
-            Stored(
-                write.key,
-                value,
-                digest_of(write.value, write.confidence),
-                len(write.value),
-                f"{write.confidence:.4g}",
-                "1" if write.pin else "0",
-            )
-        )
+        if len(write.value) > INLINE or referred(write.value):
+            refs.append(await blobs.put(write.value))
+            writes.append(_stored(write, reference(refs[-1], len(write.value))))
+        else:
+            writes.append(_stored(write, write.value))
     if commit.fork is not None:
-        refs.extend(sha256 for value in commit.fork.values.values() if (sha256 := referred(value)))
+        refs.extend(found for value in commit.fork.values.values() if (found := referred(value)))
     return Prepared(
         commit,
         orjson.dumps(commit.body) if commit.body else b"{}",
@@ -98,6 +88,11 @@ async def prepare(commit: Commit, blobs: Putter) -> Prepared:
         tuple((write.activation.id, bytes(write.activation), write.due_ms) for write in commit.agenda),
         tuple(dict.fromkeys(refs)),
     )
+
+
+def _stored(put: Put, value: bytes) -> Stored:
+    digest, confidence = digest_of(put.value, put.confidence), f"{put.confidence:.4g}"
+    return Stored(put.key, value, digest, len(put.value), confidence, "1" if put.pin else "0")
 
 
 def _check(commit: Commit) -> None:

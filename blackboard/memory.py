@@ -1,0 +1,242 @@
+"""The store in memory: the same port and the same answers as the one on Redis, for tests and for looking at copies."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from copy import deepcopy
+
+from blackboard import keys, steps
+from blackboard.blobs import Blobs
+from blackboard.board import Board
+from blackboard.entries import Answer, Claimed, Commit
+from blackboard.errors import UsageError
+from blackboard.events import LogRecord
+from blackboard.ports import BoardRow, Change, Due, Renewal
+from blackboard.steps import Shelf
+from blackboard.wire import merge_page, page_commands
+from blackboard.writing import prepare, referred
+
+Listener = Callable[[str, LogRecord], None]
+
+
+def _wall() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MemoryStore:
+    """See `ports.Store`. `clock` answers milliseconds since 1970; `grace`: see RedisStore. For one event loop."""
+
+    def __init__(
+        self, blobs: Blobs, *, clock: Callable[[], int] = _wall, partitions: int = 16, grace: float = 600.0
+    ) -> None:
+        self.partitions = partitions
+        self.blobs = blobs
+        self._clock = clock
+        self._grace = grace
+        self._shelves: dict[str, Shelf] = {}
+        self._changes: dict[int, list[Change]] = {}
+        self._changed = asyncio.Event()
+        self._held: dict[str, tuple[str, int]] = {}
+        self._orphans: dict[int, set[str]] = {}
+        self._listeners: list[Listener] = []
+        self._watchers: dict[str, set[asyncio.Queue[bytes]]] = {}
+
+    def new_id(self, tenant: str) -> str:
+        """See ports.Store."""
+        return keys.new_board_id(secrets.randbelow(self.partitions))
+
+    def _shelf(self, board: str) -> Shelf:
+        keys.partition_of(board)
+        return self._shelves.get(board) or Shelf(Board(board))
+
+    def _logged(self, board: str, record: LogRecord) -> None:
+        changes = self._changes.setdefault(keys.partition_of(board), [])
+        changes.append(Change(f"{len(changes) + 1}-0", board, record.revision, record.type))
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if not record.is_note:
+            for listener in tuple(self._listeners):
+                listener(board, record)
+
+    async def commit(self, board: str, commit: Commit) -> Answer:
+        """See ports.Store."""
+        prepared = await prepare(commit, self.blobs)
+        shelf = self._shelf(board)
+        outcome, record = steps.commit(shelf, prepared, self._clock())
+        if shelf.board.revision:
+            self._shelves[board] = shelf
+        if record is not None:
+            self._logged(board, record)
+        return outcome.answer
+
+    async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
+        """See ports.Store."""
+        if "|" in nonce:
+            raise UsageError("a claim's nonce holds '|'")
+        answer, record = steps.claim(
+            self._shelf(board), activation, nonce=nonce, lease_ms=lease_ms, worker=worker, now=self._clock()
+        )
+        if record is not None:
+            self._logged(board, record)
+        return answer
+
+    async def renew(self, board: str, activation: str, epoch: int, *, lease_ms: int) -> Renewal:
+        """See ports.Store."""
+        return steps.renew(self._shelf(board), activation, epoch, lease_ms=lease_ms, now=self._clock())
+
+    async def log(self, board: str, after: str = "0-0", *, count: int | None = None) -> list[LogRecord]:
+        """See ports.Store."""
+        revision, _, n = after.partition("-")
+        behind = (int(revision), int(n or 0))
+        return [record for record in self._shelf(board).log if (record.revision, record.n) > behind][:count]
+
+    async def projection(self, board: str) -> Board | None:
+        """See ports.Store."""
+        found = self._shelf(board).board
+        return deepcopy(found) if found.revision else None
+
+    async def head(self, board: str) -> dict[str, str] | None:
+        """See ports.Store."""
+        return dict(self._shelf(board).board.head) or None
+
+    async def entry(self, board: str, key: str) -> tuple[str, bytes | None] | None:
+        """See ports.Store."""
+        found = self._shelf(board).board
+        header = found.entries.get(key)
+        return None if header is None else (header, found.values.get(key))
+
+    async def resolve(self, value: bytes) -> bytes:
+        """See ports.Store."""
+        sha256 = referred(value)
+        return value if sha256 is None else await self.blobs.get(sha256)
+
+    async def leases(self, board: str) -> dict[str, tuple[int, str]]:
+        """See ports.Store."""
+        return {name: (lease.expiry, lease.nonce) for name, lease in self._shelf(board).leases.items()}
+
+    async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
+        """See ports.Store."""
+        page_commands(0, tenant, before, limit)  # refuses a cursor that is none
+        flat: list[bytes] = []
+        for id, shelf in self._shelves.items():
+            if shelf.board.head.get("tenant", "") == tenant:
+                flat += [id.encode(), shelf.board.head["created"].encode()]
+        page, cursor = merge_page([flat], before, limit)
+        return [BoardRow(id, at, dict(self._shelves[id].board.head)) for at, id in page], cursor
+
+    async def now(self) -> int:
+        """See ports.Store."""
+        return self._clock()
+
+    async def due(self, partition: int, *, limit: int = 256) -> tuple[int, list[Due]]:
+        """See ports.Store."""
+        now = self._clock()
+        found = [
+            Due(id, name, at)
+            for id, shelf in self._shelves.items()
+            if keys.partition_of(id) == partition
+            for name, at in shelf.due.items()
+            if at <= now
+        ]
+        return now, sorted(found, key=lambda row: (row.at, f"{row.board}|{row.name}"))[:limit]
+
+    async def snooze(self, due: Sequence[Due], delay_ms: int) -> None:
+        """See ports.Store."""
+        at = self._clock() + delay_ms
+        for row in due:
+            shelf = self._shelf(row.board)
+            if row.name in shelf.due:
+                shelf.due[row.name] = at
+
+    async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
+        """See ports.Store."""
+        end = time.monotonic() + block_ms / 1000
+        while True:
+            changed = self._changed
+            found = {}
+            for partition, cursor in cursors.items():
+                seen = int(cursor.partition("-")[0])
+                if fresh := self._changes.get(partition, [])[seen : seen + count]:
+                    found[partition] = fresh
+            left = end - time.monotonic()
+            if found or left <= 0:
+                return found
+            try:
+                async with asyncio.timeout(left):
+                    await changed.wait()
+            except TimeoutError:
+                return {}
+
+    async def activity_tip(self, partition: int) -> str:
+        """See ports.Store."""
+        return f"{len(self._changes.get(partition, ()))}-0"
+
+    async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
+        """See ports.Store."""
+        now = self._clock()
+        held = self._held.get(lease)
+        if held is not None and held[0] != holder and held[1] > now:
+            return False
+        self._held[lease] = (holder, now + ttl_ms)
+        return True
+
+    async def release(self, lease: str, holder: str) -> None:
+        """See ports.Store."""
+        if self._held.get(lease, ("", 0))[0] == holder:
+            del self._held[lease]
+
+    async def retire(self, board: str) -> bool:
+        """See ports.Store."""
+        shelf = self._shelf(board)
+        if shelf.board.revision and not shelf.board.ended:
+            return False
+        self._shelves.pop(board, None)
+        partition = keys.partition_of(board)
+        self._orphans.setdefault(partition, set()).update(shelf.blobs)
+        await self.collect(partition)
+        return True
+
+    async def collect(self, partition: int) -> int:
+        """See ports.Store."""
+        removed = 0
+        for sha256 in sorted(self._orphans.get(partition, ())):
+            age = await self.blobs.age(sha256)
+            wanted = any(sha256 in shelf.blobs for shelf in self._shelves.values())
+            if age is not None and not wanted and age < self._grace:
+                continue
+            if age is not None and not wanted:
+                await self.blobs.delete(sha256)
+                removed += 1
+            self._orphans[partition].discard(sha256)
+        return removed
+
+    async def publish(self, board: str, message: bytes) -> None:
+        """See ports.Store."""
+        for queue in self._watchers.get(board, ()):
+            queue.put_nowait(message)
+
+    async def progress(self, board: str) -> AsyncIterator[bytes]:
+        """See ports.Store."""
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._watchers.setdefault(board, set()).add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._watchers[board].discard(queue)
+
+    def listen(self, callback: Listener) -> Callable[[], None]:
+        """See ports.Store."""
+        self._listeners.append(callback)
+
+        def remove() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return remove
+
+    async def close(self) -> None:
+        """See ports.Store."""
