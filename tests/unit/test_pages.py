@@ -1,0 +1,110 @@
+"""The choice of the best text of a page."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackboard.levels import Layer, Line, Page, Reading
+from knowledge_sources.pages import choose, pages
+
+TEXT = "Invoice 4711 of the first of March, to be paid within a month"
+NOISE = "\x02\x03 ]]} ~~ \ufffd\ufffd A1 B2"
+
+
+def layer(text: str = TEXT, *, quality: float = 1.0, needs_ocr: bool = False, reason: str = "") -> Layer:
+    return Layer(page=3, text=text, quality=quality, needs_ocr=needs_ocr, reason=reason)
+
+
+def reading(text: str = TEXT, *, confidence: float = 0.97, note: str = "", page: int = 3) -> Reading:
+    lines = (Line(start=0, end=len(text), box=(0.1, 0.1, 0.9, 0.2), confidence=confidence),) if text else ()
+    return Reading(page=page, engine="rapidocr", text=text, lines=lines, confidence=confidence, rotation=90, note=note)
+
+
+def test_a_trusted_layer_is_taken_as_it_is() -> None:
+    page = choose(layer(reason="612 letters, all fonts mapped"), [])
+    assert (page.number, page.text, page.origin, page.rotation) == (3, TEXT, "layer", 0)
+    assert page.reason == "612 letters, all fonts mapped"
+
+
+def test_a_trusted_layer_is_not_outvoted_by_a_longer_reading() -> None:
+    assert choose(layer(), [reading(TEXT + " and more that a stain looks like")]).origin == "layer"
+
+
+def test_a_reading_replaces_a_layer_of_noise() -> None:
+    page = choose(layer(NOISE, quality=0.1, needs_ocr=True, reason="its fonts are unmapped"), [reading()])
+    assert (page.text, page.origin, page.engine, page.rotation) == (TEXT, "reading", "rapidocr", 90)
+    assert page.confidence == 0.97
+    assert "its fonts are unmapped" in page.reason
+    assert page.lines[0].box == (0.1, 0.1, 0.9, 0.2)
+
+
+def test_a_reading_that_saw_less_than_the_layer_does_not_replace_it() -> None:
+    page = choose(layer(quality=0.8, needs_ocr=True), [reading("Inv", confidence=0.99)])
+    assert page.origin == "layer"
+    assert "the reading by rapidocr 3 at 0.99" in page.reason
+
+
+def test_the_surer_of_two_equal_readings_wins() -> None:
+    worse = reading(TEXT.replace("March", "Marsh"), confidence=0.7)
+    assert choose(None, [worse, reading()]).text == TEXT
+
+
+def test_a_failed_ocr_leaves_a_usable_layer() -> None:
+    page = choose(layer(quality=0.5, needs_ocr=True, reason="only a header"), [])
+    assert page.origin == "layer"
+    assert "no OCR reading came" in page.reason
+
+
+def test_nothing_readable_is_an_empty_page_that_says_why() -> None:
+    unread = reading("", confidence=0.0, note="4 of its lines could not be made out")
+    page = choose(layer("", quality=0.0, needs_ocr=True, reason="there is no text layer"), [unread])
+    assert (page.text, page.lines, page.origin, page.confidence) == ("", (), "none", 0.0)
+    assert "there is no text layer" in page.reason
+    assert "4 of its lines could not be made out" in page.reason
+
+
+def test_noise_without_a_reading_is_not_handed_on() -> None:
+    page = choose(layer(NOISE, quality=0.1, needs_ocr=True), [])
+    assert (page.text, page.origin) == ("", "none")
+    assert "not read by OCR" in page.reason
+
+
+def test_an_empty_page_that_needs_no_ocr_stays_empty() -> None:
+    page = choose(layer("", reason="the page is blank"), [])
+    assert (page.origin, page.reason) == ("none", "the page is blank")
+
+
+def test_candidates_of_different_pages_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[3, 4\]"):
+        choose(layer(), [reading(page=4)])
+    with pytest.raises(ValueError, match=r"\[\]"):
+        choose(None, [])
+
+
+def test_the_source_is_declared_so_that_pages_settle_one_by_one() -> None:
+    assert pages.required
+    assert pages.carries == {"number": "page"}
+    assert [(given.kind, given.by) for given in pages.inputs] == [("group", "page")]
+    assert pages.outputs == (Page,)
+
+
+texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=80)
+shares = st.floats(0, 1)
+
+
+@given(
+    st.none() | st.builds(lambda t, q, n: layer(t, quality=q, needs_ocr=n), texts, shares, st.booleans()),
+    st.lists(st.builds(lambda t, c: reading(t, confidence=c), texts, shares), max_size=3),
+)
+def test_a_page_is_always_one_of_the_candidates_or_empty(first: Layer | None, others: list[Reading]) -> None:
+    if first is None and not others:
+        return
+    page = choose(first, others)
+    candidates = [source.text for source in ([first] if first else []) + list(others)]
+    assert page.number == 3
+    assert page.reason or page.origin == "layer"
+    assert (page.origin == "none") == (page.text.strip() == "")
+    assert page.origin == "none" or page.text in candidates
+    assert all(page.text[line.start : line.end] for line in page.lines)
