@@ -173,7 +173,7 @@ class PoolSender:
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """See Sender."""
         try:
-            connection = await self._pool.get_connection("EVALSHA")
+            connection = await self._pool.get_connection()
         except (RedisError, OSError, TimeoutError) as error:
             raise StorageUnavailable(f"the server cannot be reached: {error}") from error
         replies: list[Any] = []

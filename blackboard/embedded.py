@@ -109,6 +109,7 @@ def socket_path(directory: Path) -> Path:
 
 
 def _launch(directory: Path, port: int, cluster: bool, options: Sequence[str]) -> Server:
+    directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     socket, pid_file = socket_path(directory), directory / "server.pid"
     socket.unlink(missing_ok=True)
@@ -141,7 +142,7 @@ async def start_server(
     It listens on a unix socket; with `port` on 127.0.0.1 too, and `url` names that. `options` are more arguments of the
     server. Raises ServerUnfit with the end of its log when it does not come up in `timeout` seconds.
     """
-    server = _launch(directory.absolute(), port, cluster, options)
+    server = _launch(directory, port, cluster, options)
     end = asyncio.get_running_loop().time() + timeout
     while await _tell(server.socket, b"PING\r\n") != b"+PONG":
         if not server.running or asyncio.get_running_loop().time() > end:
