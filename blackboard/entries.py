@@ -123,6 +123,12 @@ class Activation:
         head = f"{self.status}|{self.epoch}|{format_inputs(self.inputs)}|"
         return head.encode() + orjson.dumps(self.data)
 
+    def again(self, **changes: Any) -> Activation:
+        """The same, pending once more, with a clean slate: earlier epochs count neither as attempts nor as losses."""
+        slate = ("error", "dead", "retry_at", "attempts", "stales")
+        data = {key: value for key, value in self.data.items() if key not in slate}
+        return Activation(self.id, "pending", self.epoch, self.inputs, {**data, "returned": self.epoch, **changes})
+
     @property
     def under_way(self) -> bool:
         """Whether it is pending or running."""

@@ -1,0 +1,268 @@
+"""One activation, from its claim to its last commit.
+
+Everything the worker writes is fenced by (activation, epoch): once somebody else has claimed it, nothing of ours lands.
+Contributions are committed as they are yielded; what comes while a commit is under way travels with the next. The last
+commit finishes the activation in the same step, so there is at most one effective contribution per activation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from blackboard.contract import Source
+from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract
+from blackboard.errors import BlackboardError, PermanentFailure, TransientFailure
+from blackboard.ports import Store
+from controller.inputs import Decoder, Looked, Namer, arguments, injected
+
+log = structlog.get_logger(__name__)
+
+MOST_STALES = 10
+MOST_LOSSES = 3
+LONGEST_BACKOFF_S = 60.0
+
+
+class Lost(Exception):
+    """The activation is no longer ours, or its board has ended: stop, write nothing."""
+
+
+class Moved(Exception):
+    """A check of one of our commits no longer held: end as stale."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One claimed activation under way."""
+
+    store: Store
+    source: Source
+    board: str
+    activation: Activation
+    claimed: Claimed
+    services: Mapping[Any, Any]
+    decoder: Decoder
+    backoff_s: float
+    looked: Looked = field(default_factory=Looked)
+    _commits: int = 0
+    _produced: set[str] = field(default_factory=set)
+    _versions: dict[str, int] = field(default_factory=dict)
+    _buffer: list[Put] = field(default_factory=list)
+    _flush: asyncio.Task[None] | None = None
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The controller's words on this activation."""
+        return self.activation.data
+
+    async def execute(self) -> str:
+        """Run the source and finish. The status it came to, or `lost`. Raises only CancelledError and StorageError."""
+        if self._losses() >= MOST_LOSSES:
+            error = PermanentFailure(
+                f"its worker was lost {MOST_LOSSES} times in a row",
+                hint="the document or the source may kill its process",
+            )
+            return await self._fail(error)
+        try:
+            try:
+                async with asyncio.timeout(self.source.timeout) as limit:
+                    await self._call()
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise TransientFailure(f"no result within {self.source.timeout:g} s") from error
+            finally:
+                await self._settle_flush()
+            return await self._finish("done")
+        except Lost:
+            return "lost"
+        except Moved:
+            return await self._stale()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # A CancelledError that leaked out of a library is an ordinary failure, not a cancellation of ours.
+            return await self._fail(TransientFailure("the source was cancelled from within"))
+        except Exception as error:  # whatever an author's code raises
+            return await self._fail(error)
+
+    async def _call(self) -> None:
+        namer = Namer(self.source, str(self.data["binding"]))
+        given = await arguments(
+            self.source,
+            str(self.data["binding"]),
+            self.claimed.reads,
+            self.board,
+            self.decoder,
+            self.store,
+            self.looked,
+        )
+        given |= injected(self.source, self.services)
+        function = self.source.function
+        if inspect.isasyncgenfunction(function):
+            async for item in function(**given):
+                self._add(namer.put(item))
+            return
+        if inspect.iscoroutinefunction(function):
+            result = await function(**given)
+        else:
+            result = await asyncio.to_thread(_whole, function, given)
+        if isinstance(result, AsyncIterator):
+            async for item in result:
+                self._add(namer.put(item))
+        elif isinstance(result, (list, tuple)):
+            self._buffer.extend(namer.put(item) for item in result)
+        elif result is not None:
+            self._buffer.append(namer.put(result))
+
+    def _add(self, put: Put) -> None:
+        self._buffer.append(put)
+        if self._flush is None:
+            self._flush = asyncio.create_task(self._flush_all())
+        elif self._flush.done():
+            self._flush.result()
+            self._flush = asyncio.create_task(self._flush_all())
+
+    async def _flush_all(self) -> None:
+        # One turn of the loop, so that values yielded without an await in between travel together.
+        await asyncio.sleep(0)
+        while self._buffer:
+            puts, self._buffer = self._buffer, []
+            await self._commit("contribution.committed", puts=puts)
+
+    async def _settle_flush(self) -> None:
+        if self._flush is not None:
+            flush, self._flush = self._flush, None
+            await flush
+
+    # -- commits -------------------------------------------------------------------------------------------------------
+
+    async def _finish(self, status: str) -> str:
+        writes: list[Put | Retract] = [*self._buffer]
+        if not self.source.revises:
+            named = {put.key for put in self._buffer}
+            left = {*self.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
+            writes += [Retract(key, self.source.name) for key in sorted(left)]
+        await self._commit("contribution.committed", puts=writes, agenda=self._record(status), checked=True)
+        return status
+
+    async def _stale(self) -> str:
+        stales = int(self.data.get("stales", 0)) + 1
+        if stales >= MOST_STALES:
+            return await self._fail(PermanentFailure(f"its inputs or outputs moved {stales} times while it ran"))
+        return await self._end(self._record("stale", stales=stales), "contribution.committed", {"stale": stales})
+
+    async def give_back(self) -> str:
+        """Set it back to pending, for another worker."""
+        returned = int(self.data.get("returned", 0)) + 1
+        record = AgendaWrite(self._record("pending", returned=returned).activation, 0)
+        return await self._end(record, "activation.retried", {"reason": "its worker stops"})
+
+    async def _fail(self, error: BaseException) -> str:
+        attempts = int(self.data.get("attempts", 0)) + 1
+        final = isinstance(error, PermanentFailure) or attempts >= self.source.attempts
+        said = {
+            "type": type(error).__name__,
+            "slug": getattr(error, "slug", "source-failed"),
+            "message": str(error) or type(error).__name__,
+        }
+        if isinstance(error, BlackboardError) and error.hint:
+            said["hint"] = error.hint
+        if not isinstance(error, BlackboardError):
+            log.warning("source.raised", source=self.source.name, board=self.board, exc_info=error)
+        more: dict[str, Any] = {"attempts": attempts, "error": said}
+        due: int | None = None
+        if final:
+            more["dead"] = True
+        else:
+            # Full jitter (Brooker 2015): anywhere between now and the doubled ceiling.
+            due = int(random.uniform(0, min(LONGEST_BACKOFF_S, self.backoff_s * 2**attempts)) * 1000)
+            more["retry_at"] = await self.store.now() + due
+        record = AgendaWrite(self._record("failed", **more).activation, due)
+        puts, self._buffer = self._buffer, []
+        return await self._end(record, "activation.failed", {"error": said, "final": final}, puts)
+
+    async def _end(self, record: AgendaWrite, type: str, body: Mapping[str, Any], puts: list[Put] | None = None) -> str:
+        try:
+            await self._commit(type, puts=puts or [], agenda=record, body=body)
+        except Lost:
+            return "lost"
+        except Moved:
+            await self._commit(type, puts=[], agenda=record, body=body)
+        return record.activation.status
+
+    async def _commit(
+        self,
+        type: str,
+        *,
+        puts: list[Put] | list[Put | Retract],
+        agenda: AgendaWrite | None = None,
+        body: Mapping[str, Any] | None = None,
+        checked: bool = False,
+    ) -> Answer:
+        self._commits += 1
+        epoch = self.activation.epoch
+        answer = await self.store.commit(
+            self.board,
+            Commit(
+                type=type,
+                by=self.source.name,
+                id=f"{self.activation.id}:{epoch}:{self._commits}",
+                mode="reviser" if self.source.revises else "source",
+                activation=self.activation.id,
+                writes=tuple(puts),
+                checks=self._checks(puts, inputs=checked or bool(puts)),
+                fence=(self.activation.id, epoch),
+                agenda=(agenda,) if agenda else (),
+                body=body or {},
+                note=True,
+            ),
+        )
+        if answer.status == "conflict":
+            raise Moved
+        if not answer.ok:
+            raise Lost
+        for _, key, version in answer.wrote:
+            self._produced.add(key)
+            if version:
+                self._versions[key] = version
+        return answer
+
+    def _checks(self, puts: list[Put] | list[Put | Retract], *, inputs: bool) -> tuple[tuple[str, int], ...]:
+        """Versions that must hold: Each and Group inputs as they were claimed, outputs as we last wrote them."""
+        checks: dict[str, int] = {}
+        if inputs:
+            checks = {key: version for key, version, checked in self.activation.inputs if checked}
+        for put in puts:
+            if put.key in self._versions:
+                checks[put.key] = self._versions[put.key]
+        for key in checks.keys() & self._versions.keys():
+            checks[key] = self._versions[key]
+        return tuple(checks.items())
+
+    def _record(self, status: Any, **more: Any) -> AgendaWrite:
+        data = {key: value for key, value in self.data.items() if key not in ("error", "retry_at", "dead")}
+        if status == "done":
+            data.pop("previous", None)
+        if self.looked:
+            data["lookups"] = self.looked.as_data()
+        data.update(more)
+        return AgendaWrite(Activation(self.activation.id, status, self.activation.epoch, self.activation.inputs, data))
+
+    def _losses(self) -> int:
+        """Epochs that ended without a word: neither a failure, nor given back, nor stale."""
+        told = sum(int(self.data.get(word, 0)) for word in ("attempts", "returned", "stales"))
+        return self.activation.epoch - 1 - told
+
+
+def _whole(function: Any, given: Mapping[str, Any]) -> Any:
+    """A synchronous source's result; a generator is run to its end here, in the thread."""
+    result = function(**given)
+    return list(result) if inspect.isgenerator(result) else result

@@ -1,0 +1,172 @@
+"""The only place that chooses adapters and puts a process together, and the only one that knows the built-in sources."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from arq import ArqRedis
+
+from blackboard.blobs import Blobs
+from blackboard.coalesce import Coalescer, PoolSender
+from blackboard.connect import check_server, client_of, connect
+from blackboard.contract import Source
+from blackboard.embedded import Embedded
+from blackboard.errors import UsageError
+from blackboard.feed import Feed
+from blackboard.levels import Report
+from blackboard.registry import Broken, find_sources
+from blackboard.store import RedisStore
+from controller.desk import Desk
+from controller.loop import Controller
+from controller.queue import Queue
+from controller.settings import Settings
+from controller.why import Reason, why_board
+from controller.worker import ActivationWorker
+
+ALL_ROLES = frozenset({"api", "controller", "worker"})
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything one process runs. `url`: the server it stands on."""
+
+    settings: Settings
+    url: str
+    store: RedisStore
+    blobs: Blobs
+    sources: tuple[Source, ...]
+    broken: tuple[Broken, ...]
+    desk: Desk
+    feed: Feed
+    queue: Queue
+    controller: Controller | None = None
+    worker: ActivationWorker | None = None
+
+    async def why(self, board: str) -> list[Reason] | None:
+        """Why each source acted or did not; None for an unknown board."""
+        folded = await self.store.projection(board)
+        if folded is None:
+            return None
+        for key, value in folded.values.items():
+            folded.values[key] = await self.store.resolve(value)
+        return why_board(folded, self.sources, await self.store.now(), await self.store.leases(board))
+
+
+def render(report: Report) -> str:
+    """A report as plain text for a terminal."""
+    from knowledge_sources.render import render_text
+
+    return render_text(report)
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings, *, roles: frozenset[str] = ALL_ROLES, sources: Sequence[Source] | None = None
+) -> AsyncIterator[Service]:
+    """Run the roles asked for until the block ends; leaving it drains. `sources`: instead of the ones installed.
+
+    Raises ServerUnfit, StorageUnavailable, ContractError.
+    """
+    async with AsyncExitStack() as stack:
+        service = await _assemble(settings, stack, sources)
+        if "controller" in roles:
+            await _start_controller(service, stack)
+        if "worker" in roles:
+            await _start_worker(service, stack)
+        yield service
+
+
+async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[Source] | None) -> Service:
+    url = settings.redis_url
+    if not url:
+        url = (await stack.enter_async_context(Embedded(settings.data_dir / "server"))).url
+    blobs = Blobs.at(settings.blobs)
+    commands, blocking = await connect(url, cluster=settings.cluster)
+    store = RedisStore(
+        commands, blocking=blocking, blobs=blobs, partitions=settings.partitions, cluster=settings.cluster
+    )
+    stack.push_async_callback(store.close)
+    await check_server(blocking)
+    found, broken = find_sources() if given is None else (tuple(given), ())
+    queue = Queue(await _queue_line(settings, store, stack))
+    feed = Feed(store, ping_s=settings.ping_s)
+    await feed.start()
+    stack.push_async_callback(feed.close)
+    return Service(
+        settings, url, store, blobs, tuple(found), tuple(broken), Desk(store, blobs, found, settings), feed, queue
+    )
+
+
+async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitStack) -> Coalescer:
+    if not _apart(settings):
+        return store.line(0)
+    if not settings.queue_url:
+        raise UsageError("arq knows no Cluster", hint="set BLACKBOARD_QUEUE_URL to a standalone server")
+    client = client_of(settings.queue_url, connections=8)
+    stack.push_async_callback(client.aclose)
+    line = Coalescer(PoolSender(client.connection_pool))
+    stack.push_async_callback(line.close)
+    return line
+
+
+def _apart(settings: Settings) -> bool:
+    """Whether the queues live on another server than the boards."""
+    return settings.cluster or settings.queue_url not in ("", settings.redis_url)
+
+
+async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
+    controller = Controller(
+        store=service.store,
+        queue=service.queue,
+        sources=service.sources,
+        settings=service.settings,
+        with_store=not _apart(service.settings),
+    )
+    service.controller = controller
+    await _run(controller.serve(), controller.stop, stack)
+
+
+async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
+    from knowledge_sources.ocr import OcrSettings
+    from knowledge_sources.sandbox import Sandboxes
+
+    settings = service.settings
+    sandboxes = Sandboxes()
+    stack.push_async_callback(sandboxes.close)
+    url = settings.queue_url or service.url
+    pool_client = client_of(url, connections=4)
+    tokens = client_of(url, connections=1)
+    stack.push_async_callback(pool_client.aclose)
+    stack.push_async_callback(tokens.aclose)
+    chosen = [source for source in service.sources if not settings.only or source.name in settings.only]
+    worker = ActivationWorker(
+        store=service.store,
+        blobs=service.blobs,
+        queue=service.queue,
+        pool=ArqRedis(pool_client.connection_pool),
+        tokens=tokens,
+        sources=chosen,
+        # More pages than reading processes would wait inside the worker while another worker stands idle.
+        slots={"ocr": settings.reading_slots or OcrSettings().processes},
+        services={Sandboxes: sandboxes},
+        settings=settings,
+    )
+    service.worker = worker
+    service.queue.attach(worker)
+    await _run(worker.serve(), worker.stop, stack)
+
+
+async def _run(
+    serving: Coroutine[None, None, None], stop: Callable[[], Awaitable[None]], stack: AsyncExitStack
+) -> None:
+    task = asyncio.create_task(serving)
+
+    async def end() -> None:
+        await stop()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)

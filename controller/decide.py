@@ -1,0 +1,360 @@
+"""Who acts next, and whether the board is complete: `decide(board, graph, now)`. Pure: no clock, no I/O, no chance.
+
+A binding is dirty when its inputs, the source's version or its configuration differ from those of its last finished run
+(done, or failed for good). A level is settled when no source that contributes to it, loop sources aside, is possible; a
+source is possible while a binding of it is active or a level it reads is unsettled. One pass over the graph's order
+settles both, because a source stands behind everything it depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from blackboard.board import Board
+from blackboard.entries import Activation, Retract, level_of
+from controller.graph import Graph, Node
+from controller.outcome import Ending, ending
+from controller.plan import Plan
+from controller.tracks import Binding, Run, State, Track, obsolete_outputs, sums_match
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change to the agenda: the record to write, and what must stand there now ("" : nothing)."""
+
+    activation: Activation
+    expected: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a board now. Empty when there is nothing to do but wait."""
+
+    activate: tuple[Step, ...] = ()
+    cancel: tuple[Step, ...] = ()
+    retry: tuple[Step, ...] = ()
+    retract: tuple[Retract, ...] = ()
+    ending: Ending | None = None
+    revision: int | None = None
+    """The revision the commit must check: set for loop activations and the end."""
+    checks: tuple[tuple[str, int], ...] = ()
+    """Versions of the entries to retract, which the commit must check: a later run may have written them anew."""
+
+    def __bool__(self) -> bool:
+        return bool(self.activate or self.cancel or self.retry or self.retract or self.ending)
+
+
+@dataclass(slots=True)
+class View:
+    """What one pass has found out so far: which sources are possible, which levels settled, which loops quiet."""
+
+    possible: dict[str, bool] = field(default_factory=dict)
+    inner: dict[str, bool] = field(default_factory=dict)
+    quiet: dict[int, bool] = field(default_factory=dict)
+
+
+def decide(board: Board, graph: Graph, now: int) -> Decision:
+    """From a folded board alone. `now`: the server's clock, milliseconds since 1970."""
+    return decide_plan(Plan.of(board, graph), now)
+
+
+def decide_plan(plan: Plan, now: int) -> Decision:
+    """The same from a plan that was kept up to date record by record; costs follow what changed since the last call."""
+    if plan.ended:
+        return Decision()
+    view = look(plan)
+    steps = _steps(plan, now)
+    settled = not steps and all(outer(plan, view, level) for level in plan.graph.goal)
+    end = ending(plan, settled=settled, now=now)
+    if end is not None:
+        cancel = tuple(_cancelled(activation) for _, activation in sorted(plan.under_way.items()))
+        return Decision(cancel=cancel, ending=end, revision=plan.revision)
+    return steps
+
+
+def look(plan: Plan) -> View:
+    """Bring every binding's state up to date, in the graph's order."""
+    view = View()
+    for name in plan.graph.order:
+        track = plan.tracks[name]
+        gate = _gate(plan, view, track)
+        if gate != track.gate:
+            track.gate = gate
+            track.touched.update(track.bindings)
+        while track.touched:
+            for id in sorted(track.touched):
+                track.touched.discard(id)
+                binding = track.bindings.get(id)
+                if binding is not None:
+                    _update(plan, track, binding, is_open=bool(gate[0]))
+        view.possible[name] = (
+            track.active > 0
+            or any(owner == name for owner, _, _ in plan.orphans.values())
+            or not all(sees(plan, view, track.node, level) for level in track.node.waits)
+        )
+    return view
+
+
+def sees(plan: Plan, view: View, node: Node, level: str) -> bool:
+    """Whether a level is settled for this source: members of a loop see past its loop sources, others wait for quiet."""
+    return inner(plan, view, level) and all(
+        number == node.loop or _is_quiet(plan, view, number) for number in plan.graph.loops_of_level[level]
+    )
+
+
+def inner(plan: Plan, view: View, level: str) -> bool:
+    """Whether no source that contributes to the level, loop sources aside, is possible."""
+    known = view.inner.get(level)
+    if known is None:
+        nodes = plan.graph.nodes
+        known = view.inner[level] = not any(
+            view.possible[name] for name in plan.graph.contributors[level] if not nodes[name].source.is_loop
+        )
+    return known
+
+
+def outer(plan: Plan, view: View, level: str) -> bool:
+    """Whether a level is settled for good, as a consumer outside every loop sees it."""
+    return inner(plan, view, level) and all(
+        _is_quiet(plan, view, number) for number in plan.graph.loops_of_level[level]
+    )
+
+
+def _is_quiet(plan: Plan, view: View, number: int) -> bool:
+    known = view.quiet.get(number)
+    if known is None:
+        loop = plan.graph.loops[number]
+        known = view.quiet[number] = all(inner(plan, view, level) for level in loop.levels) and not any(
+            plan.tracks[name].active for name in loop.turners
+        )
+    return known
+
+
+def _gate(plan: Plan, view: View, track: Track) -> tuple[Any, ...]:
+    """Whether the source's bindings may run at all, and what they would read besides their own entries."""
+    node = track.node
+    # What a closed gate would let through is of no interest: else every entry would touch every waiting binding.
+    sums = (plan.levels[level].signature for level in node.all)
+    if node.source.is_loop:
+        members = (*node.waits, *node.outputs)
+        turning = any(plan.tracks[name].under_way for name in plan.graph.loops[node.loop].turners if name != node.name)
+        is_open = not turning and all(sees(plan, view, node, level) for level in members)
+        return (True, *sums) if is_open else (False,)
+    is_open = all(sees(plan, view, node, level) for level in node.all)
+    if node.by and is_open:
+        is_open = not any(_unknown(plan, view, node, level, node.by) for level in node.each)
+    return (True, *sums) if is_open else (False,)
+
+
+def _unknown(plan: Plan, view: View, reader: Node, level: str, by: str) -> bool:
+    """Whether entries of the level may still appear or change whose group nobody can tell."""
+    for name in plan.graph.contributors[level]:
+        source = plan.graph.nodes[name].source
+        if source.is_loop:
+            if plan.graph.nodes[name].loop != reader.loop and not sees(plan, view, reader, level):
+                return True
+            continue
+        if not view.possible[name]:
+            continue
+        carried = source.carries.get(by)
+        if carried is None:
+            return True
+        if any(_unknown(plan, view, reader, before, carried) for before in plan.graph.nodes[name].each):
+            return True
+    return False
+
+
+def _group_waits(plan: Plan, node: Node, value: str) -> str:
+    """The contributor whose active binding carries this group's value; "" when there is none."""
+    for name, carried in plan.graph.carriers[node.name]:
+        if plan.tracks[name].by_value[carried, value] > 0:
+            return name
+    return ""
+
+
+def _update(plan: Plan, track: Track, binding: Binding, *, is_open: bool) -> None:
+    """Put one binding into the state its inputs and its last run say."""
+    if track.node.each and not binding.own:
+        if binding.running:
+            _settle(plan, track, binding, "gone")
+        else:
+            before = binding.counted[1]
+            plan.drop(track, binding)
+            _touch_followers(plan, track, binding, before)
+        return
+    state, note = _state(plan, track, binding, is_open)
+    _settle(plan, track, binding, state, note)
+
+
+def _settle(plan: Plan, track: Track, binding: Binding, state: State, note: str = "") -> None:
+    carried = binding.counted[1]
+    if track.settle(binding, state, note):
+        _touch_followers(plan, track, binding, carried)
+
+
+def _touch_followers(plan: Plan, track: Track, binding: Binding, before: tuple[tuple[str, str], ...] = ()) -> None:
+    values = {*before, *binding.counted[1], *binding.carried.items()}
+    for follower, carried in plan.graph.followers[track.node.name]:
+        other = plan.tracks[follower]
+        for name, value in values:
+            if name == carried and value in other.bindings:
+                other.touched.add(value)
+
+
+def _state(plan: Plan, track: Track, binding: Binding, is_open: bool) -> tuple[State, str]:
+    node, run = track.node, binding.latest
+    if run is not None and run.activation.under_way and _unmoved(plan, binding, run):
+        return "under_way", ""
+    if not is_open:
+        return "waiting", ""
+    if node.by and (carrier := _group_waits(plan, node, binding.id)):
+        return "waiting", carrier
+    if run is not None and _same(plan, node, binding, run):
+        if run.activation.status == "done":
+            return "done", ""
+        if run.activation.status == "failed":
+            error = str(run.activation.data.get("error", {}).get("message", ""))
+            return ("retry" if "retry_at" in run.activation.data else "failed"), error
+    if node.source.when is not None:
+        try:
+            if not plan.fulfils(node.source, binding):
+                return "skipped", "its precondition is false"
+        except Exception as error:  # an author's code may raise anything; it fails this binding, never the loop
+            return "failed", f"its precondition raised {type(error).__name__}: {error}"
+    if node.source.max_rounds is not None and next_round(plan, node, binding) > node.source.max_rounds:
+        return "spent", f"its {node.source.max_rounds} rounds are used up"
+    return "ready", ""
+
+
+def _unmoved(plan: Plan, binding: Binding, run: Run) -> bool:
+    """Whether its own inputs are what it was activated on; what the activation itself wrote is no move."""
+    if run.own == binding.own:
+        return True
+    id = run.activation.id
+    return run.own.keys() == binding.own.keys() and all(
+        version == run.own[key] or plan.live[key].activation == id for key, version in binding.own.items()
+    )
+
+
+def _same(plan: Plan, node: Node, binding: Binding, run: Run) -> bool:
+    data: Mapping[str, Any] = run.activation.data
+    return (
+        data["version"] == node.source.version
+        and data["config"] == node.source.configuration
+        and run.own == binding.own
+        and sums_match(plan.levels, node.all, run.sums)
+        and plan.lookups_hold(run)
+    )
+
+
+def outside(plan: Plan, node: Node, binding: Binding) -> str:
+    """A digest of what a loop source reads from outside its loop: its rounds start again when it changes."""
+    levels = plan.graph.loops[node.loop].levels
+    words = [f"{plan.levels[level].signature:x}" for level in node.all if level not in levels]
+    words += [f"{key}@{version}" for key, version in sorted(binding.own.items()) if level_of(key) not in levels]
+    words.append(f"{plan.outside[node.loop]:x}")
+    return blake2b("|".join(words).encode(), digest_size=8).hexdigest()
+
+
+def next_round(plan: Plan, node: Node, binding: Binding) -> int:
+    """Which round a loop source's next run on this binding would be, from 1."""
+    run = binding.latest
+    if run is None or run.activation.data.get("outside") != outside(plan, node, binding):
+        return 1
+    return int(run.activation.data["round"]) + (1 if run.finished else 0)
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+def _steps(plan: Plan, now: int) -> Decision:
+    activate: list[Step] = []
+    cancel: list[Step] = []
+    retry: list[Step] = []
+    gone = {key: owner for key, (owner, *_) in plan.orphans.items()} | (plan.unfounded if plan.revised else {})
+    turning: set[int] = set()
+    for track in plan.tracks.values():
+        stop = [activation for id in sorted(track.cancelling) for activation in track.bindings[id].surplus]
+        cancel.extend(_cancelled(activation) for activation in stop)
+        for id in track.obsolete:
+            gone.update((key, track.node.name) for key in obsolete_outputs(track, track.bindings[id]))
+        free = track.node.source.concurrency - track.under_way + len(stop)
+        if free <= 0 or track.node.loop in turning:
+            continue
+        again = [step for id in sorted(track.retrying) if (step := _retry(track.bindings[id], now))][:free]
+        retry.extend(again)
+        started = [_activation(plan, track, binding) for binding in track.best(free - len(again))]
+        activate.extend(step for step in started if step is not None)
+        if track.node.source.is_loop and (again or started):
+            turning.add(track.node.loop)
+    return Decision(
+        tuple(activate),
+        tuple(cancel),
+        tuple(retry),
+        tuple(Retract(key, owner) for key, owner in sorted(gone.items())),
+        revision=plan.revision if turning else None,
+        checks=tuple((key, plan.live[key].version) for key in sorted(gone)),
+    )
+
+
+def _retry(binding: Binding, now: int) -> Step | None:
+    run = binding.latest
+    assert run is not None
+    old = run.activation
+    if now < old.data["retry_at"]:
+        return None
+    data = {name: value for name, value in old.data.items() if name != "retry_at"}
+    return Step(Activation(old.id, "pending", old.epoch, old.inputs, data), (old.status, old.epoch))
+
+
+def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
+    node, run = track.node, binding.latest
+    own = tuple((key, binding.own[key], True) for key in sorted(binding.own))
+    others = tuple((key, version, False) for x in node.all for key, version in sorted(plan.levels[x].versions.items()))
+    data: dict[str, Any] = {
+        "source": node.name,
+        "version": node.source.version,
+        "config": node.source.configuration,
+        "binding": binding.id,
+        "n": _number(run),
+        "decided": plan.revision,
+    }
+    if node.source.is_loop:
+        data["round"] = next_round(plan, node, binding)
+        data["outside"] = outside(plan, node, binding)
+    # A loop source's later rounds add to what its first one wrote.
+    if binding.outputs and data.get("round", 1) == 1:
+        data["previous"] = sorted(binding.outputs)
+    id = _identity(plan, node, binding, data.get("round", 0))
+    known = plan.activations.get(id)
+    if known is not None:
+        if known.under_way:
+            return None
+        data["stales"] = known.data.get("stales", 0)
+        return Step(Activation(id, "pending", known.epoch, own + others, data), (known.status, known.epoch))
+    return Step(Activation(id, "pending", 0, own + others, data), ("", 0))
+
+
+def _number(run: Run | None) -> int:
+    """One more than the runs that finished: an entry that came and went would else bring an old activation back."""
+    return 1 if run is None else run.n + run.finished
+
+
+def _identity(plan: Plan, node: Node, binding: Binding, round: int) -> str:
+    """Deterministic: the same source on the same inputs, after as many runs, is the same activation."""
+    words = [node.name, node.source.version, node.source.configuration, binding.id, str(round)]
+    words.append(str(_number(binding.latest)))
+    words += [f"{key}@{binding.own[key]}" for key in sorted(binding.own)]
+    words += [f"{plan.levels[level].signature:x}" for level in node.all]
+    looked = binding.latest.activation.data.get("lookups") if binding.latest else None
+    if looked:
+        words += [f"{key}@{plan.version(key)}" for key in sorted(looked["keys"])]
+        words += [f"{level}={plan.levels[level].signature:x}" for level in sorted(looked["levels"])]
+    return f"{node.name}.{blake2b('|'.join(words).encode(), digest_size=10).hexdigest()}"
+
+
+def _cancelled(old: Activation) -> Step:
+    return Step(Activation(old.id, "cancelled", old.epoch, old.inputs, old.data), (old.status, old.epoch))

@@ -1,0 +1,102 @@
+"""How a board ends: completed, failed or cancelled, with its coverage grid and reasons. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from blackboard.entries import name_of
+from controller.plan import Plan
+from controller.tracks import BOARD, Binding
+
+Word = Literal["done", "failed", "skipped", "spent", "waiting", "ready", "under_way", "retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last word on a board. `outcome` is what its head keeps: reason, coverage, disputes, degraded steps."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    outcome: dict[str, Any]
+
+
+def ending(plan: Plan, *, settled: bool, now: int) -> Ending | None:
+    """The end, if this is it: asked for, forced by a failure or the deadline, or reached. None: the work goes on."""
+    head = plan.head
+    if "cancel" in head:
+        return Ending("cancelled", outcome(plan, "cancelled", f"cancelled by {head['cancel']}"))
+    broken = _required_failure(plan)
+    if broken is not None:
+        reason, slug, source = broken
+        return Ending("failed", {**outcome(plan, slug, reason), "source": source})
+    deadline = head.get("deadline_ms")
+    if deadline and now >= int(head["created"]) + int(deadline):
+        if not _has_results(plan):
+            return Ending("failed", outcome(plan, "deadline", "the deadline passed before anything was contributed"))
+        reason = "the deadline passed: this is what had been contributed by then"
+        return Ending("completed", {**outcome(plan, "deadline", reason), "partial": True})
+    if not settled:
+        return None
+    if not _has_results(plan):
+        return Ending("failed", outcome(plan, "empty", "no source contributed to the goal"))
+    if head.get("hold") == "review" and "approved" not in head:
+        return None
+    disputes = plan.disputes
+    reason = "every goal is settled" + (f", with {disputes} disputes" if disputes else "")
+    return Ending("completed", outcome(plan, "complete", reason))
+
+
+def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
+    """What the end says besides its status. `coverage`: source -> page (or `board`) -> state."""
+    degraded = [
+        {"source": name, "binding": id, "reason": track.bindings[id].note}
+        for name, track in plan.tracks.items()
+        for id in sorted(track.failed)
+    ]
+    return {
+        "slug": slug,
+        "reason": reason,
+        "disputes": plan.disputes,
+        "degraded": degraded,
+        "coverage": coverage(plan),
+        "cost_usd": 0.0,
+    }
+
+
+def coverage(plan: Plan) -> dict[str, dict[str, str]]:
+    """The grid of pages and sources. A cell with several bindings shows the worst of them."""
+    rank = ("failed", "spent", "retry", "under_way", "ready", "waiting", "skipped", "done")
+    grid: dict[str, dict[str, str]] = {}
+    for name, track in plan.tracks.items():
+        row = grid.setdefault(name, {})
+        for binding in track.bindings.values():
+            cell = _cell(binding)
+            if cell not in row or rank.index(binding.state) < rank.index(row[cell]):
+                row[cell] = binding.state
+    return {name: dict(sorted(row.items(), key=_by_page)) for name, row in grid.items()}
+
+
+def _cell(binding: Binding) -> str:
+    """The page a binding belongs to, read off its name; `board` for the rest."""
+    name = name_of(binding.id) or binding.id
+    digits = name[:4] if len(name) > 3 and name[:4].isdigit() else name
+    return str(int(digits)) if digits.isdigit() else BOARD
+
+
+def _by_page(item: tuple[str, str]) -> tuple[bool, int]:
+    return (not item[0].isdigit(), int(item[0]) if item[0].isdigit() else 0)
+
+
+def _required_failure(plan: Plan) -> tuple[str, str, str] | None:
+    for name, track in plan.tracks.items():
+        if track.node.source.required and track.failed:
+            binding = track.bindings[min(track.failed)]
+            error: dict[str, Any] = {}
+            if binding.latest is not None and binding.latest.activation.status == "failed":
+                error = dict(binding.latest.activation.data.get("error", {}))
+            return binding.note or f"{name} failed", str(error.get("slug", "source-failed")), name
+    return None
+
+
+def _has_results(plan: Plan) -> bool:
+    return any(plan.levels[level].versions for level in plan.graph.goal if plan.graph.contributors.get(level))

@@ -1,0 +1,303 @@
+"""One board as the controller sees it: fold records in, know which bindings they touch. Pure.
+
+`Plan.apply` keeps bindings, carried values and outputs up to date; `controller.decide` asks it what to do. Built from a
+whole board (`Plan.of`) or record by record, it comes to the same.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from blackboard.board import Board
+from blackboard.contract import Group, Source
+from blackboard.entries import Activation, is_rival, level_of
+from blackboard.events import ENDED, LogRecord
+from blackboard.levels import Level
+from controller.graph import Graph
+from controller.tracks import BOARD, Binding, LevelState, Run, Track, mark
+
+
+class Live(NamedTuple):
+    """What is kept of a live entry. `base_owner`: whose text a reviser replaced, or ""."""
+
+    version: int
+    digest: str
+    owner: str
+    activation: str
+    base_owner: str
+
+
+class Plan:
+    """A board's state for deciding. Not a copy of it: values are kept only where `when` or a group needs them."""
+
+    def __init__(self, board: str, graph: Graph) -> None:
+        self.board = board
+        self.graph = graph
+        self.head: dict[str, str] = {}
+        self.revision = 0
+        self.levels = {name: LevelState() for name in graph.types}
+        self.tracks = {name: Track(graph.nodes[name]) for name in graph.order}
+        self.activations: dict[str, Activation] = {}
+        self.under_way: dict[str, Activation] = {}
+        """All that are pending or running, those of sources nobody knows here included."""
+        self.live: dict[str, Live] = {}
+        """Live entries, rivals included."""
+        self.revised: set[str] = set()
+        """Live entries in which a reviser replaced somebody else's text."""
+        self.outside: list[int] = [0] * len(graph.loops)
+        """For every loop, the sum of what its levels hold from outside it."""
+        self.orphans: dict[str, tuple[str, str, str]] = {}
+        """Live outputs whose binding is no more: key -> (owner, binding, activation)."""
+        self._owners: dict[str, tuple[str, str]] = {}
+        self._groups: dict[tuple[str, str], str] = {}
+        self._outside_marks: dict[tuple[int, str], int] = {}
+        self._lookers: dict[str, set[tuple[str, str]]] = {}
+        self._values: dict[str, bytes] = {}
+        self._decoded: dict[str, Level] = {}
+        self._when = {node.name: _parameters(node.source) for node in graph.nodes.values() if node.source.when}
+        self._kept = {
+            kind.level
+            for node in graph.nodes.values()
+            if node.source.when
+            for given in node.source.inputs
+            for kind in given.levels
+        }
+        self._read = {level: [n.name for n in graph.nodes.values() if level in n.each] for level in graph.types}
+        self.valued = self._kept | {
+            level for node in graph.nodes.values() if node.by or node.source.carries for level in node.each
+        }
+        """Levels whose values must be whole (no blob references) when they are applied."""
+        for track in self.tracks.values():
+            if not track.node.each:
+                track.binding(BOARD)
+
+    @classmethod
+    def of(cls, board: Board, graph: Graph) -> Plan:
+        """From a folded board."""
+        plan = cls(board.id, graph)
+        plan.head, plan.revision = dict(board.head), board.revision
+        for id, stored in board.agenda.items():
+            plan._set_activation(Activation.parse(id, stored))
+        for key, text in board.entries.items():
+            plan._set_entry(key, text, board.values.get(key))
+        return plan
+
+    @property
+    def ended(self) -> bool:
+        """Whether the board has ended."""
+        return self.head.get("status") in ENDED
+
+    def apply(self, record: LogRecord) -> None:
+        """One record further. The caller has checked that it is the next one."""
+        if record.is_note:
+            return
+        self.revision = record.revision
+        self.head.update(record.head)
+        for id, stored in record.agenda.items():
+            self._set_activation(Activation.parse(id, stored))
+        for key, text in record.entries.items():
+            self._set_entry(key, text, record.values.get(key))
+
+    def fulfils(self, source: Source, binding: Binding) -> bool:
+        """`when` of a source on a binding. Raises whatever the author's code raises."""
+        assert source.when is not None
+        accepted = self._when[source.name]
+        given = {
+            wanted.parameter: self._input(wanted.kind, [kind.level for kind in wanted.levels], wanted.by, binding)
+            for wanted in source.inputs
+            if wanted.kind != "lookup" and (accepted is None or wanted.parameter in accepted)
+        }
+        return bool(source.when(**given))
+
+    def lookups_hold(self, run: Run) -> bool:
+        """Whether everything a run looked up is what it was."""
+        looked = run.activation.data.get("lookups")
+        if not looked:
+            return True
+        return all(self.version(key) == version for key, version in looked["keys"].items()) and all(
+            self.levels[level].signature == int(signature, 16) for level, signature in looked["levels"].items()
+        )
+
+    @property
+    def disputes(self) -> int:
+        """Rivals that say something else than the entry they stand beside."""
+        pairs = [(entry, self.live.get(key.partition("~")[0])) for key, entry in self.live.items() if is_rival(key)]
+        return sum(beside is None or beside.digest != rival.digest for rival, beside in pairs)
+
+    @property
+    def unfounded(self) -> dict[str, str]:
+        """Revised entries whose first author, if it ran again, would not write them any more: key -> owner."""
+        found = {}
+        for key in self.revised:
+            entry = self.live[key]
+            track = self.tracks.get(entry.base_owner)
+            if track is not None and not track.active:
+                author = track.bindings.get(track.wrote.get(key, ""))
+                if author is None or author.state != "done":
+                    found[key] = entry.owner
+        return found
+
+    def version(self, key: str) -> int:
+        """The version of a live entry; 0 when there is none."""
+        level = self.levels.get(level_of(key))
+        return level.versions.get(key, 0) if level else 0
+
+    # -- records in ------------------------------------------------------------------------------------------------
+
+    def _set_activation(self, activation: Activation) -> None:
+        self.activations[activation.id] = activation
+        if activation.under_way:
+            self.under_way[activation.id] = activation
+        else:
+            self.under_way.pop(activation.id, None)
+        track = self.tracks.get(str(activation.data["source"]))
+        if track is None:
+            return
+        binding = self._binding(track, str(activation.data["binding"]))
+        track.under_way += activation.under_way - (binding.running.pop(activation.id, None) is not None)
+        if activation.under_way:
+            binding.running[activation.id] = activation
+        run = Run.of(activation)
+        if binding.latest is not None and binding.latest.order > run.order:
+            return
+        if binding.latest is not None:
+            for key in binding.latest.wrote or ():
+                if track.wrote.get(key) == binding.id:
+                    del track.wrote[key]
+        track.wrote.update((key, binding.id) for key in run.wrote or ())
+        binding.latest = run
+        looked = activation.data.get("lookups")
+        if looked:
+            for word in (*looked["keys"], *looked["levels"]):
+                self._lookers.setdefault(word, set()).add((track.node.name, binding.id))
+
+    def _set_entry(self, key: str, text: str, value: bytes | None) -> None:
+        version, state, _, digest, _, _, owner, activation, base = text.split("|")
+        live = state == "live"
+        self._set_owner(key, owner if live and not base else "", activation)
+        self.live.pop(key, None)
+        self.revised.discard(key)
+        if live:
+            self.live[key] = Live(int(version), digest, owner, activation, base.rpartition(":")[0])
+            if base:
+                self.revised.add(key)
+        if is_rival(key):
+            return
+        name = level_of(key)
+        self._set_outside(key, name, owner if live else "", digest, base)
+        level = self.levels.get(name)
+        if level is None:
+            return
+        level.set(key, int(version) if live else None)
+        if name in self._kept:
+            self._decoded.pop(key, None)
+            if live and value is not None:
+                self._values[key] = value
+            else:
+                self._values.pop(key, None)
+        fields = orjson.loads(value) if live and value is not None and name in self.valued else {}
+        for reader in self._read[name]:
+            self._bind(self.tracks[reader], key, int(version) if live else None, fields)
+        for word in (key, name):
+            for source, id in self._lookers.get(word, ()):
+                self.tracks[source].touched.add(id)
+
+    def _bind(self, track: Track, key: str, version: int | None, fields: dict[str, Any]) -> None:
+        node = track.node
+        id = key
+        if node.by:
+            before = self._groups.pop((node.name, key), None)
+            if version is not None:
+                id = str(fields.get(node.by))
+                self._groups[node.name, key] = id
+            if before is not None and (version is None or before != id):
+                track.binding(before).own.pop(key, None)
+        if version is None:
+            if not node.by and key in track.bindings:
+                track.binding(key).own.pop(key, None)
+            return
+        binding = self._binding(track, id)
+        binding.own[key] = version
+        if node.source.carries:
+            binding.carried = {name: id if node.by else str(fields.get(name)) for name in node.source.carries.values()}
+
+    def _set_outside(self, key: str, level: str, owner: str, digest: str, base: str) -> None:
+        """Keep the sum of what a loop's level holds from outside it: a revised entry counts as what it was before."""
+        for number in self.graph.loops_of_level.get(level, ()):
+            self.outside[number] -= self._outside_marks.pop((number, key), 0)
+            if owner in self.graph.loops[number].sources:
+                owner, _, digest = base.rpartition(":")
+            if owner and owner not in self.graph.loops[number].sources:
+                self._outside_marks[number, key] = mark(f"{key}:{owner}:{digest}", 0)
+                self.outside[number] += self._outside_marks[number, key]
+
+    def _set_owner(self, key: str, owner: str, activation: str) -> None:
+        before = self._owners.pop(key, None)
+        if before is not None:
+            binding = self.tracks[before[0]].bindings.get(before[1])
+            if binding is not None:
+                binding.outputs.pop(key, None)
+                self.tracks[before[0]].touched.add(before[1])
+        self.orphans.pop(key, None)
+        track = self.tracks.get(owner)
+        made_by = self.activations.get(activation)
+        if track is None or made_by is None or made_by.data["source"] != owner:
+            return
+        id = str(made_by.data["binding"])
+        if id in track.bindings:
+            track.binding(id).outputs[key] = activation
+            self._owners[key] = (owner, id)
+        else:
+            self.orphans[key] = (owner, id, activation)
+
+    def _binding(self, track: Track, id: str) -> Binding:
+        """The binding of that id; one that comes back takes its orphans up again."""
+        if id in track.bindings:
+            return track.binding(id)
+        binding = track.binding(id)
+        mine = (track.node.name, id)
+        for key in [key for key, made_by in self.orphans.items() if made_by[:2] == mine]:
+            binding.outputs[key] = self.orphans.pop(key)[2]
+            self._owners[key] = mine
+        return binding
+
+    def drop(self, track: Track, binding: Binding) -> None:
+        """Forget a binding that is no more; what it left behind is orphaned."""
+        track.settle(binding, "gone")
+        for key, activation in binding.outputs.items():
+            self._owners.pop(key, None)
+            self.orphans[key] = (track.node.name, binding.id, activation)
+        if binding.latest is not None:
+            track.past[binding.id] = binding.latest
+        del track.bindings[binding.id]
+
+    # -- values out ------------------------------------------------------------------------------------------------
+
+    def _input(self, kind: str, levels: list[str], by: str, binding: Binding) -> Any:
+        if kind == "each":
+            return self._decode(next(iter(binding.own)))
+        if kind == "group":
+            return Group(binding.id, self._ordered(binding.own))
+        return tuple(item for level in levels for item in self._ordered(self.levels[level].versions))
+
+    def _ordered(self, keys: Iterable[str]) -> list[Level]:
+        return [self._decode(key) for key in sorted(keys)]
+
+    def _decode(self, key: str) -> Level:
+        found = self._decoded.get(key)
+        if found is None:
+            found = self._decoded[key] = self.graph.types[level_of(key)].model_validate_json(self._values[key])
+        return found
+
+
+def _parameters(source: Source) -> frozenset[str] | None:
+    """The names a `when` takes; None when it takes any."""
+    assert source.when is not None
+    parameters = inspect.signature(source.when).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return frozenset(parameter.name for parameter in parameters)

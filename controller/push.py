@@ -1,0 +1,214 @@
+"""arq's worker, woken instead of polling, taking jobs of many queues in one script.
+
+Overrides what arq 0.28 does in `main`, `_poll_iteration` and `run_job` (a test fails when those change): stock arq makes
+nine round trips a job, claims one at a time, waits up to its poll delay, and ends the process on any Redis error.
+
+The wake-up's order matters: the event is cleared *before* polling, so that a wake during the poll survives; a freed slot
+wakes too; a worker without a free slot does not block on a queue's tokens, which are meant for others; a blocking pop is
+never cancelled (its token would be lost): it ends by its own time-out, or by a token of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+import structlog
+from arq import ArqRedis
+from arq.jobs import DeserializationError, deserialize_job_raw
+from arq.worker import Worker, func
+
+from blackboard.errors import StorageError
+from controller.queue import CLASSES, FUNCTION, Job, Queue, wake_name
+
+log = structlog.get_logger(__name__)
+
+Activate = Callable[[str, str], Awaitable[None]]
+BLOCK_S = 2
+"""Below the pool's socket timeout (5 s), or redis-py would call a quiet queue a dead connection."""
+
+
+class PushWorker(Worker):
+    """One process's arq worker. `queues`: queue -> (source, slots); queues of one source share the source's slots.
+
+    `slots`: activations at a time over all queues. `activate(board, activation)` never raises for a source's failure.
+    """
+
+    def __init__(
+        self,
+        activate: Activate,
+        *,
+        queue: Queue,
+        pool: ArqRedis,
+        tokens: Any,
+        queues: Mapping[str, tuple[str, int]],
+        slots: int,
+        poll_s: float,
+        name: str,
+    ) -> None:
+        async def run(ctx: dict[Any, Any], board: str, activation: str) -> None:
+            await activate(board, activation)
+
+        super().__init__(
+            functions=[func(run, name=FUNCTION, keep_result=0, timeout=86_400, max_tries=1000)],
+            queue_name=next(iter(queues)),
+            redis_pool=pool,
+            handle_signals=False,
+            max_jobs=slots,
+            poll_delay=poll_s,
+            max_tries=1000,
+            keep_result=0,
+            job_timeout=86_400,
+            retry_jobs=True,
+            allow_abort_jobs=False,
+            job_serializer=orjson.dumps,
+            job_deserializer=orjson.loads,
+            log_results=False,
+            health_check_interval=60,
+            health_check_key=f"arq:worker:{name}:health-check",
+        )
+        self._queue = queue
+        self._tokens = tokens
+        self._queues = dict(queues)
+        self._limits = dict(queues.values())
+        self._order = [(queue, source) for queue, (source, _) in queues.items()]
+        self._turn = 0
+        self._busy: Counter[str] = Counter()
+        self._woken = asyncio.Event()
+        self._own_list = f"arq:wake:worker:{name}"
+        self._listener: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def wake(self, queue: str) -> bool:
+        """See queue.LocalWorker."""
+        if self._stopping or queue not in self._queues or self._free(self._queues[queue][0]) <= 0:
+            return False
+        self._woken.set()
+        return True
+
+    def _free(self, source: str) -> int:
+        return min(self._limits[source] - self._busy[source], self.max_jobs - self.job_counter)
+
+    async def main(self) -> None:
+        """Poll when woken, and every `poll_delay_s` all the same. Raises StorageError: the supervisor starts it again."""
+        self._listener = asyncio.create_task(self._listen())
+        try:
+            while not self._stopping:
+                self._woken.clear()
+                await self._poll_iteration()
+                if self._listener.done():
+                    self._listener.result()
+                try:
+                    async with asyncio.timeout(self.poll_delay_s):
+                        await self._woken.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await self._end_listener()
+
+    async def _poll_iteration(self) -> None:
+        total = self.max_jobs - self.job_counter
+        if total > 0 and self.allow_pick_jobs and not self._stopping:
+            for job in await self._queue.pop(self._wanted(), total):
+                self._start(job)
+        await self.heart_beat()
+
+    def _wanted(self) -> list[tuple[str, str, int]]:
+        """Queues in order: the interactive ones first, sources in turn, so that no source always takes the last slots."""
+        self._turn = (self._turn + 1) % len(self._order)
+        order = self._order[self._turn :] + self._order[: self._turn]
+        wanted = [(queue, source, self._free(source)) for queue, source in order]
+        return sorted((item for item in wanted if item[2] > 0), key=lambda item: item[0].endswith(CLASSES[1]))
+
+    def _start(self, job: Job) -> None:
+        source = self._queues[job.queue][0]
+        self.job_counter += 1
+        self._busy[source] += 1
+        task = self.loop.create_task(self.run_job(job.id, 0, job))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self.job_counter -= 1
+            self._busy[source] -= 1
+            self.tasks.pop(job.id, None)
+            self._woken.set()
+
+        task.add_done_callback(ended)
+        self.tasks[job.id] = task
+
+    async def run_job(self, job_id: str, score: int, job: Job | None = None) -> None:
+        """Run one job that left its queue already. Nothing it does can end the worker."""
+        if job is None or job.payload is None:
+            log.warning("job.expired", job=job_id)
+            return
+        try:
+            name, args, kwargs, _, _ = deserialize_job_raw(job.payload, deserializer=self.job_deserializer)
+            coroutine = self.functions[name].coroutine
+        except (DeserializationError, KeyError) as error:
+            # A stranger's job, a pickle or an older release's: dropped, the sweeper wakes the activation again.
+            log.warning("job.refused", job=job_id, error=type(error).__name__)
+            self.jobs_failed += 1
+            return
+        try:
+            await coroutine(self.ctx, *args, **kwargs)
+            self.jobs_complete += 1
+        except Exception:
+            self.jobs_failed += 1
+            log.exception("job.raised", job=job_id)
+
+    async def _listen(self) -> None:
+        """Block on the tokens of queues with a free slot, on a connection of its own."""
+        pause = 0.1
+        while not self._stopping:
+            names = [wake_name(queue) for queue, (source, _) in self._queues.items() if self._free(source) > 0]
+            began = time.monotonic()
+            try:
+                found = await self._tokens.execute_command(
+                    "BLMPOP", BLOCK_S, len(names) + 1, self._own_list, *names, "LEFT", "COUNT", 32
+                )
+                pause = 0.1
+            except Exception as error:
+                # Without tokens the slow poll still finds every job.
+                log.warning("wake.unheard", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+                continue
+            if found:
+                self._woken.set()
+                # Let the poll take what woke us before asking which queues still have room.
+                await asyncio.sleep(0 if time.monotonic() - began > 0.001 else 0.001)
+
+    async def _end_listener(self) -> None:
+        self._stopping = True
+        if self._listener is None:
+            return
+        try:
+            await self._tokens.execute_command("LPUSH", self._own_list, "1")
+            await self._tokens.execute_command("PEXPIRE", self._own_list, 10_000)
+        except Exception as error:
+            log.debug("wake.unsent", error=str(error))
+        async with asyncio.timeout(BLOCK_S + 4):
+            await asyncio.wait([self._listener])
+        try:
+            await self._tokens.delete(self._own_list)
+        except Exception as error:
+            log.debug("wake.uncleared", error=str(error))
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more jobs; wait for those under way, at most so long. Ends `main`."""
+        self._stopping = True
+        self.allow_pick_jobs = False
+        self._woken.set()
+        running = list(self.tasks.values())
+        if running:
+            await asyncio.wait(running, timeout=seconds)
+
+    async def forget(self) -> None:
+        """Remove what is left on the server of this worker: its health-check key."""
+        try:
+            await self.pool.delete(self.health_check_key)
+        except (StorageError, Exception) as error:
+            log.debug("health.uncleared", error=str(error))

@@ -1,0 +1,105 @@
+"""arq as a wake-up: one queue per source and class, jobs that hold ids only, tokens that spare workers the polling.
+
+A job says "look at activation A of board B". Losing it, doubling it or delaying it changes latency and nothing else: the
+board's agenda is the record of work, and the sweeper sends a wake-up again when nobody came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Literal, Protocol
+
+import orjson
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+
+from blackboard.coalesce import Coalescer
+from blackboard.doors import Call, Script
+
+Class = Literal["interactive", "batch"]
+CLASSES: tuple[Class, ...] = ("interactive", "batch")
+FUNCTION = "activate"
+JOB_TTL_MS = 30 * 86_400_000
+"""arq's own day would let a job expire, without a hook, while it waits in a long queue."""
+
+
+def queue_name(source: str, priority: str) -> str:
+    """arq's queue of one source and class."""
+    return f"arq:queue:{source}:{priority}"
+
+
+def wake_name(queue: str) -> str:
+    """The list next to a queue on which idle workers block."""
+    return queue.replace("arq:queue:", "arq:wake:", 1)
+
+
+class QueueScript(Script):
+    """A script on arq's keys."""
+
+    @cached_property
+    def text(self) -> str:
+        """The Lua source."""
+        return (files("controller") / "scripts" / f"{self.name}.lua").read_text(encoding="utf-8")
+
+
+ENQUEUE = QueueScript(
+    "enqueue", ("queue", "job", "replaced", "wake"), ("id", "payload", "ttl_ms", "replaced_id", "tokens")
+)
+POP = QueueScript("pop", ("queues",), ("job_prefix", "total", "groups"))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as it left its queue."""
+
+    queue: str
+    id: str
+    payload: bytes | None
+
+
+class LocalWorker(Protocol):
+    """A worker in this process: woken directly, without a token."""
+
+    def wake(self, queue: str) -> bool:
+        """Look at the queue soon. False when it does not serve it or has no free slot."""
+
+
+class Queue:
+    """Enqueues and pops. `line` carries the commands; it may be the store's own, then both travel together."""
+
+    def __init__(self, line: Coalescer) -> None:
+        self._line = line
+        self._local: LocalWorker | None = None
+
+    def attach(self, worker: LocalWorker | None) -> None:
+        """Wake this worker directly from now on (None: nobody)."""
+        self._local = worker
+
+    async def enqueue(
+        self, source: str, priority: str, board: str, activation: str, *, wake: int = 0, replaces: int | None = None
+    ) -> None:
+        """Send the `wake`-th wake-up for an activation; an unanswered earlier one is taken back."""
+        queue = queue_name(source, priority)
+        id = f"{board}:{activation}:wake-{wake}"
+        old = f"{board}:{activation}:wake-{replaces}" if replaces is not None else ""
+        payload = serialize_job(FUNCTION, (board, activation), {}, None, 0, serializer=orjson.dumps)
+        here = self._local is not None and self._local.wake(queue)
+        names = (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
+        await self._line.run(Call(ENQUEUE, names, (id, payload or b"", JOB_TTL_MS, old, 0 if here else 1)))
+
+    async def pop(self, wanted: Sequence[tuple[str, str, int]], total: int) -> list[Job]:
+        """Take due jobs in the order of `wanted`: (queue, source, how many of that source), at most `total` in all."""
+        names = tuple(name for name, _, _ in wanted)
+        groups = [word for _, source, count in wanted for word in (source, count)]
+        reply = await self._line.run(Call(POP, names, (job_key_prefix, total, *groups)))
+        return [
+            Job(names[reply[at] - 1], reply[at + 1].decode(), reply[at + 2] or None) for at in range(0, len(reply), 3)
+        ]
+
+    async def depth(self, source: str) -> int:
+        """Jobs waiting for a source, both classes."""
+        counts = [await self._line.issue(("ZCARD", queue_name(source, priority))) for priority in CLASSES]
+        return sum(counts)

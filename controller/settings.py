@@ -1,0 +1,82 @@
+"""Every setting, read from `BLACKBOARD_*`. Frozen; made once where a process starts and handed on. Times in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _data_dir() -> Path:
+    return Path.home() / ".local" / "share" / "blackboard"
+
+
+class Settings(BaseSettings):
+    """See docs/operating.md for what each means to an operator."""
+
+    model_config = SettingsConfigDict(env_prefix="BLACKBOARD_", frozen=True, extra="ignore")
+
+    redis_url: str = ""
+    """`redis://`, `rediss://` or `unix://`; empty: an embedded server in `data_dir`."""
+    queue_url: str = ""
+    """Where arq's queues live, if elsewhere (arq knows no Cluster)."""
+    cluster: bool = False
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 16
+    data_dir: Path = Field(default_factory=_data_dir)
+    blob_url: str = ""
+    """`file:///...`, `s3://...`; empty: the folder `blobs` in `data_dir`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    max_upload_bytes: Annotated[int, Field(gt=0)] = 25 * 1024 * 1024
+    ping_s: Positive = 15.0
+    """How often an idle event stream says that it is alive."""
+
+    lease_s: Positive = 15.0
+    """How long a worker owns an activation without renewing; it renews three times as often."""
+    sweep_s: Positive = 5.0
+    check_s: Positive = 10.0
+    """How often an open board is looked at though nothing was heard of it."""
+    wake_grace_s: Positive = 5.0
+    """How long a wake-up may take before it is sent again."""
+    drain_s: Positive = 25.0
+    """How long a stopping worker finishes what it runs before it gives the rest back."""
+    retention_s: Positive = 7 * 86_400.0
+    """How long an ended board is kept."""
+    poll_s: Positive = 0.5
+    """How often a worker looks at its queues though nobody woke it."""
+    slots: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Activations one worker process runs at a time."""
+    reading_slots: Annotated[int, Field(ge=0)] = 0
+    """OCR processes of one worker; 0: one for each two cores, at least one."""
+    only: Annotated[tuple[str, ...], NoDecode] = ()
+    """Sources this worker serves; empty: all."""
+    backoff_s: Positive = 1.0
+    """Base of the full-jitter back-off between attempts; it doubles up to a minute."""
+
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def blobs(self) -> str:
+        """The blob store's URL or folder."""
+        return self.blob_url or str(self.data_dir / "blobs")
+
+    @property
+    def check_ms(self) -> int:
+        """`check_s` in milliseconds."""
+        return int(self.check_s * 1000)
+
+    @property
+    def lease_ms(self) -> int:
+        """`lease_s` in milliseconds."""
+        return int(self.lease_s * 1000)
+
+    @property
+    def wake_grace_ms(self) -> int:
+        """`wake_grace_s` in milliseconds."""
+        return int(self.wake_grace_s * 1000)

@@ -1,0 +1,221 @@
+"""What `decide` remembers of a board between records: levels, and for every source its bindings. Pure.
+
+Costs follow the change, not the board: a record touches the bindings it concerns, sums stand for sets. The signature of a
+level is the sum of 128-bit hashes of its live `key@version`s modulo 2^128 (an additive multiset hash, Bellare and
+Micciancio 1997), so it can be kept up to date one entry at a time.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Literal
+
+from blackboard.entries import Activation, level_of
+from controller.graph import Node
+
+BOARD = "board"
+"""The one binding of a source that works on the board as a whole."""
+
+State = Literal["waiting", "ready", "under_way", "retry", "done", "failed", "skipped", "spent", "gone"]
+ACTIVE = frozenset({"waiting", "ready", "under_way", "retry"})
+"""States in which a binding may still contribute."""
+
+_MASK = (1 << 128) - 1
+
+
+def mark(key: str, version: int) -> int:
+    """The hash of one `key@version`."""
+    return int.from_bytes(blake2b(f"{key}@{version}".encode(), digest_size=16).digest())
+
+
+@dataclass(slots=True)
+class LevelState:
+    """The live entries of a level, rivals aside."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+    signature: int = 0
+
+    def set(self, key: str, version: int | None) -> None:
+        """Take an entry to a version; None: it is gone."""
+        known = self.versions.pop(key, None)
+        if known is not None:
+            self.signature = (self.signature - mark(key, known)) & _MASK
+        if version is not None:
+            self.versions[key] = version
+            self.signature = (self.signature + mark(key, version)) & _MASK
+
+
+@dataclass(slots=True)
+class Run:
+    """The latest activation of a binding, with what it read, ready to be compared."""
+
+    activation: Activation
+    own: dict[str, int]
+    sums: dict[str, int]
+    wrote: frozenset[str] | None
+    """Keys it says it wrote, unchanged ones and rivals under their entry's key too; None when it has not finished or does not say."""
+
+    @classmethod
+    def of(cls, activation: Activation) -> Run:
+        """Take an agenda record apart: checked inputs as they are, the others summed by level."""
+        own: dict[str, int] = {}
+        sums: dict[str, int] = {}
+        for key, version, checked in activation.inputs:
+            if checked:
+                own[key] = version
+            elif version:
+                level = level_of(key)
+                sums[level] = (sums.get(level, 0) + mark(key, version)) & _MASK
+        wrote = activation.data.get("wrote")
+        return cls(activation, own, sums, None if wrote is None else frozenset(wrote))
+
+    @property
+    def n(self) -> int:
+        """How many-th activation of its binding it is."""
+        return int(self.activation.data["n"])
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Later decisions stand above earlier ones, whichever way the records came: two controllers may overlap."""
+        return int(self.activation.data["decided"]), self.activation.id
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to a result, if only a failure."""
+        return self.activation.status in ("done", "failed")
+
+
+@dataclass(slots=True)
+class Binding:
+    """What one activation of a source works on, and how far that is."""
+
+    id: str
+    own: dict[str, int] = field(default_factory=dict)
+    """Each or Group inputs: key -> version."""
+    carried: dict[str, str] = field(default_factory=dict)
+    """Field of the input -> value, for the fields that outputs carry on."""
+    latest: Run | None = None
+    running: dict[str, Activation] = field(default_factory=dict)
+    """Its activations that are pending or running: one, but while two controllers overlap."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """Live keys this binding's activations own -> the activation that wrote them last."""
+    state: State = "waiting"
+    counted: tuple[bool, tuple[tuple[str, str], ...]] = (False, ())
+    """Whether it is counted as active, and under which carried values."""
+    note: str = ""
+    """Why it is in this state, where the state does not say it all."""
+    queued: int = -1
+    """The rank it is queued with while it is ready."""
+
+    @property
+    def surplus(self) -> list[Activation]:
+        """Activations under way that must not be."""
+        keep = self.latest.activation.id if self.latest is not None and self.state == "under_way" else ""
+        return [activation for id, activation in sorted(self.running.items()) if id != keep]
+
+
+@dataclass(slots=True)
+class Track:
+    """One source's bindings."""
+
+    node: Node
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    gate: tuple[Any, ...] = ()
+    active: int = 0
+    under_way: int = 0
+    by_value: Counter[tuple[str, str]] = field(default_factory=Counter)
+    ready: set[str] = field(default_factory=set)
+    heap: list[tuple[int, str]] = field(default_factory=list)
+    """(runs so far, binding): whoever ran least goes first, so nobody starves. Entries no longer ready are dropped late."""
+    retrying: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    cancelling: set[str] = field(default_factory=set)
+    """Bindings with activations under way that must not be."""
+    obsolete: set[str] = field(default_factory=set)
+    """Bindings with outputs that must be retracted."""
+    past: dict[str, Run] = field(default_factory=dict)
+    """Latest activations of bindings that are no more, should they come back."""
+    wrote: dict[str, str] = field(default_factory=dict)
+    """Key -> the binding whose latest run says that it wrote it."""
+
+    def binding(self, id: str) -> Binding:
+        """The binding of that id, made if need be, and touched."""
+        found = self.bindings.get(id)
+        if found is None:
+            found = self.bindings[id] = Binding(id, latest=self.past.pop(id, None))
+        self.touched.add(id)
+        return found
+
+    def settle(self, binding: Binding, state: State, note: str = "") -> bool:
+        """Put a binding into a state and keep the counts. Whether its being active, or its carried value, changed."""
+        before = binding.state
+        binding.state, binding.note = state, note
+        id = binding.id
+        for name, members in (("ready", self.ready), ("retry", self.retrying), ("failed", self.failed)):
+            if state == name:
+                members.add(id)
+            elif before == name:
+                members.discard(id)
+        self._queue(binding)
+        (self.cancelling.add if binding.running and binding.surplus else self.cancelling.discard)(id)
+        obsolete = bool(binding.outputs) and state != "gone" and bool(obsolete_outputs(self, binding))
+        (self.obsolete.add if obsolete else self.obsolete.discard)(id)
+        was, values = binding.counted
+        now = state in ACTIVE or obsolete
+        carried = tuple(binding.carried.items()) if now else ()
+        if was == now and values == carried:
+            return False
+        self.active += now - was
+        self.by_value.subtract(values)
+        self.by_value.update(carried)
+        binding.counted = (now, carried)
+        return True
+
+    def _queue(self, binding: Binding) -> None:
+        if binding.state != "ready":
+            binding.queued = -1
+            return
+        rank = binding.latest.n if binding.latest else 0
+        if rank != binding.queued:
+            binding.queued = rank
+            heapq.heappush(self.heap, (rank, binding.id))
+
+    def best(self, count: int) -> list[Binding]:
+        """Up to `count` ready bindings, best first; they stay ready until a record says otherwise."""
+        taken: list[tuple[int, str]] = []
+        seen: set[str] = set()
+        while self.heap and len(taken) < count:
+            rank, id = heapq.heappop(self.heap)
+            if id in self.ready and id not in seen and self.bindings[id].queued == rank:
+                taken.append((rank, id))
+                seen.add(id)
+        for item in taken:
+            heapq.heappush(self.heap, item)
+        return [self.bindings[id] for _, id in taken]
+
+
+def obsolete_outputs(track: Track, binding: Binding) -> list[str]:
+    """Keys to retract: of a binding whose `when` turned false, and old ones of a re-run that failed for good.
+
+    What the failed run itself had contributed stays, as the best there is. A loop source's outputs survive its `when`.
+    What a surplus activation left behind is known by not being among what the finished one says that it wrote.
+    """
+    run = binding.latest
+    if track.node.source.is_loop:
+        return []
+    if binding.state == "done" and run is not None and run.wrote is not None:
+        return [key for key in sorted(binding.outputs) if key.partition("~")[0] not in run.wrote]
+    if binding.state not in ("skipped", "failed"):
+        return []
+    own = run.activation.id if run is not None and run.activation.status == "failed" else ""
+    return sorted(key for key, activation in binding.outputs.items() if not own or activation != own)
+
+
+def sums_match(levels: Mapping[str, LevelState], names: Iterable[str], sums: Mapping[str, int]) -> bool:
+    """Whether the All inputs of a run are what the levels hold now."""
+    return all(levels[name].signature == sums.get(name, 0) for name in names)

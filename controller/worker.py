@@ -1,0 +1,241 @@
+"""A worker process: claims activations that it is woken for, runs their sources, keeps their leases.
+
+The lease (15 s, renewed every 5) is ours and lives beside the board; arq's own locks and time-outs play no part. A stopping
+worker takes no more, lets what runs finish for a while, and gives the rest back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+import structlog
+from arq import ArqRedis
+
+from blackboard import blobs as blob_store
+from blackboard import contract
+from blackboard.contract import Source
+from blackboard.entries import Activation
+from blackboard.errors import PermanentFailure, StorageError
+from blackboard.ports import Store
+from blackboard.registry import settings_of
+from controller.activation import Run
+from controller.inputs import Decoder
+from controller.push import PushWorker
+from controller.queue import CLASSES, Queue, queue_name
+from controller.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+Reason = Literal["drain", "fenced", "cancelled"]
+SICK_LAG_S = 5.0
+"""A loop this late cannot be trusted with more work: something blocks it."""
+
+
+class BlobReader:
+    """`contract.Blobs` for sources."""
+
+    def __init__(self, blobs: blob_store.Blobs) -> None:
+        self._blobs = blobs
+
+    async def get(self, sha256: str) -> bytes:
+        """See contract.Blobs."""
+        try:
+            return await self._blobs.get(sha256)
+        except (blob_store.BlobMissing, blob_store.BlobCorrupt) as error:
+            raise PermanentFailure(f"the document's bytes are lost: {error}", hint="submit it again") from error
+
+
+class BoundProgress:
+    """`contract.Progress` of one activation: at most five messages a second, sent from any thread."""
+
+    def __init__(self, store: Store, board: str, activation: Activation) -> None:
+        self._store, self._board = store, board
+        self._said = {
+            "type": "activation.progressed",
+            "activation": activation.id,
+            "source": activation.data["source"],
+            "binding": activation.data["binding"],
+        }
+        self._loop = asyncio.get_running_loop()
+        self._next = 0.0
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def __call__(self, done: float, total: float, note: str = "") -> None:
+        """See contract.Progress."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 0.2
+            message = orjson.dumps({**self._said, "done": done, "total": total, "note": note})
+            self._loop.call_soon_threadsafe(self._send, message)
+
+    def _send(self, message: bytes) -> None:
+        task = self._loop.create_task(self._publish(message))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _publish(self, message: bytes) -> None:
+        with suppress(StorageError):
+            await self._store.publish(self._board, message)
+
+
+@dataclass(slots=True)
+class _Running:
+    epoch: int
+    task: asyncio.Task[str]
+    reason: Reason | None = None
+
+
+class ActivationWorker:
+    """Runs activations of `sources`. `services`: type -> what a source asking for it is handed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        blobs: blob_store.Blobs,
+        queue: Queue,
+        pool: ArqRedis,
+        tokens: Any,
+        sources: Sequence[Source],
+        slots: Mapping[str, int],
+        services: Mapping[Any, Any],
+        settings: Settings,
+    ) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._store = store
+        self._queue = queue
+        self._pool = pool
+        self._tokens = tokens
+        self._sources = {source.name: source for source in sources}
+        self._slots = dict(slots)
+        self._services = {contract.Blobs: BlobReader(blobs), **services}
+        for source in sources:
+            self._services.update(settings_of(source))
+        self._settings = settings
+        self._decoder = Decoder(store)
+        self._running: dict[tuple[str, str], _Running] = {}
+        self._worker: PushWorker | None = None
+        self._stopping = asyncio.Event()
+
+    def wake(self, queue: str) -> bool:
+        """See queue.LocalWorker."""
+        return self._worker is not None and self._worker.wake(queue)
+
+    async def serve(self) -> None:
+        """Work until `stop`. An error of the server ends arq's loop; a new one is started after a jittered pause."""
+        heart = asyncio.create_task(self._beat())
+        pause = 0.5
+        try:
+            while not self._stopping.is_set():
+                self._worker = self._new_worker()
+                began = time.monotonic()
+                try:
+                    await self._worker.main()
+                except Exception as error:  # arq raises what redis raises; the loop must outlive all of it
+                    log.warning("worker.interrupted", error=f"{type(error).__name__}: {error}")
+                    if time.monotonic() - began > 30:
+                        pause = 0.5
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(random.uniform(pause / 2, pause)):
+                            await self._stopping.wait()
+                    pause = min(pause * 2, 10.0)
+        finally:
+            heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await heart
+            if self._worker is not None:
+                await self._worker.forget()
+
+    async def stop(self) -> None:
+        """Take no more, finish what runs within `drain_s`, give back the rest."""
+        self._stopping.set()
+        if self._worker is not None:
+            await self._worker.drain(self._settings.drain_s)
+        left = list(self._running.values())
+        for running in left:
+            running.reason = "drain"
+            running.task.cancel()
+        if left and self._worker is not None:
+            await self._worker.drain(5.0)
+
+    def _new_worker(self) -> PushWorker:
+        queues = {
+            queue_name(name, priority): (name, self._slots.get(name, self._settings.slots))
+            for priority in CLASSES
+            for name in sorted(self._sources)
+        }
+        return PushWorker(
+            self.activate,
+            queue=self._queue,
+            pool=self._pool,
+            tokens=self._tokens,
+            queues=queues,
+            slots=max(self._settings.slots, sum(self._slots.values())),
+            poll_s=self._settings.poll_s,
+            name=self.name,
+        )
+
+    async def activate(self, board: str, activation: str) -> None:
+        """Look at one activation: claim it if it may be claimed, run it, finish it."""
+        source = self._sources.get(activation.rpartition(".")[0])
+        if source is None or (board, activation) in self._running:
+            return
+        claimed = await self._store.claim(
+            board, activation, nonce=secrets.token_hex(8), lease_ms=self._settings.lease_ms, worker=self.name
+        )
+        if claimed.status not in ("claimed", "already") or claimed.activation is None:
+            # Busy, finished, stale or closed: somebody else's, or the controller's, to see to.
+            return
+        services = {**self._services, contract.Progress: BoundProgress(self._store, board, claimed.activation)}
+        run = Run(
+            self._store, source, board, claimed.activation, claimed, services, self._decoder, self._settings.backoff_s
+        )
+        running = _Running(claimed.activation.epoch, asyncio.create_task(run.execute()))
+        self._running[board, activation] = running
+        try:
+            await asyncio.wait([running.task])
+            if not running.task.cancelled():
+                running.task.result()
+            elif running.reason == "drain" and await run.give_back() == "pending":
+                await self._queue.enqueue(source.name, CLASSES[0], board, activation, wake=claimed.activation.epoch)
+        except StorageError as error:
+            # The lease runs out and somebody claims it again.
+            log.warning("activation.unfinished", board=board, activation=activation, error=str(error))
+        finally:
+            del self._running[board, activation]
+
+    async def _beat(self) -> None:
+        """Renew every lease at a third of its length; stop what is no longer ours."""
+        interval = self._settings.lease_s / 3
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + interval
+            await asyncio.sleep(interval)
+            lag = loop.time() - due
+            if self._worker is not None and not self._stopping.is_set():
+                self._worker.allow_pick_jobs = lag < SICK_LAG_S
+            if lag >= SICK_LAG_S:
+                log.error(
+                    "loop.blocked", lag_s=round(lag, 1), hint="a source blocks the event loop: make it a plain function"
+                )
+            await asyncio.gather(*(self._renew(*key, running) for key, running in list(self._running.items())))
+
+    async def _renew(self, board: str, activation: str, running: _Running) -> None:
+        try:
+            renewal = await self._store.renew(board, activation, running.epoch, lease_ms=self._settings.lease_ms)
+        except StorageError as error:
+            log.warning("lease.unrenewed", board=board, activation=activation, error=str(error))
+            return
+        if renewal != "ok" and not running.task.done():
+            running.reason = renewal
+            running.task.cancel()
