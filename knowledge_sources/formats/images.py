@@ -79,19 +79,21 @@ def load_image(data: bytes, frame: int = 1, *, max_pixels: int = MAX_PIXELS) -> 
         return raster(_rgb(upright))
 
 
-def count_pages(data: bytes) -> tuple[str, int]:
-    """The media type and the number of pages; the first page is decoded, to know that it can be.
+def inspect(data: bytes) -> tuple[str, int, list[str]]:
+    """Media type, number of pages and notes; the first page is decoded, to know that it can be.
 
     Raises as `load_image`; DocumentTooComplex also for more than 2,000 pages.
     """
     with opened(data) as image:
         media_type = MEDIA_TYPES[image.format or ""]
-        pages = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+        frames = int(getattr(image, "n_frames", 1))
+        pages = frames if image.format == "TIFF" else 1
         if pages > MAX_PAGES:
-            raise DocumentTooComplex(f"this image has {pages} pages, the limit is {MAX_PAGES}", hint="split it")
+            raise DocumentTooComplex(f"this image has {pages:,} pages, the limit is {MAX_PAGES:,}", hint="split it")
         image.seek(0)
         image.load()
-        return media_type, pages
+        animated = frames > 1 and image.format in ("GIF", "WEBP", "PNG")
+        return media_type, pages, ["Of the animation only the first frame is read."] if animated else []
 
 
 def sizes(data: bytes, pages: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,314 @@
+"""What bytes are, by their content. A file's name only decides between kinds of plain text that look alike."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from blackboard.errors import DocumentUnreadable
+from knowledge_sources.formats import xml
+from knowledge_sources.formats.archive import Archive
+from knowledge_sources.formats.encoding import Decoded, decode
+
+OFFICE: Final = "application/vnd.openxmlformats-officedocument"
+MEDIA_TYPES: Final = {
+    "pdf": "application/pdf",
+    "docx": f"{OFFICE}.wordprocessingml.document",
+    "pptx": f"{OFFICE}.presentationml.presentation",
+    "xlsx": f"{OFFICE}.spreadsheetml.sheet",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "rtf": "application/rtf",
+    "eml": "message/rfc822",
+    "html": "text/html",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "txt": "text/plain",
+    "xml": "application/xml",
+}
+
+_IMAGES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"II*\x00", "image/tiff"),
+    (b"MM\x00*", "image/tiff"),
+    (b"II+\x00", "image/tiff"),
+    (b"MM\x00+", "image/tiff"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+_REFUSED: Final = (
+    (b"MZ", "a Windows program"),
+    (b"\x7fELF", "a program"),
+    (b"\xcf\xfa\xed\xfe", "a program"),
+    (b"\xce\xfa\xed\xfe", "a program"),
+    (b"\xca\xfe\xba\xbe", "a program"),
+    (b"\x00asm", "a program"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"(\xb5/\xfd", "a zstandard archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"%!PS", "a PostScript document"),
+    (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
+    (b"8BPS", "a Photoshop image"),
+    (b"SQLite format 3\x00", "a database"),
+    (b"ID3", "a sound recording"),
+    (b"OggS", "a sound or video recording"),
+    (b"fLaC", "a sound recording"),
+    (b"\x1aE\xdf\xa3", "a video"),
+    (b"wOFF", "a font"),
+    (b"wOF2", "a font"),
+    (b"\x00\x01\x00\x00\x00", "a font"),
+    (b"AT&TFORM", "a DjVu document"),
+    (b"ITSF", "a Windows help file"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+)
+READABLE: Final = "submit a PDF, an image, an Office or OpenDocument text, a mail, a web page or a text file"
+
+_MAIL_HEADER = re.compile(
+    rb"(?im)^(from|to|cc|date|subject|message-id|received|mime-version|return-path|content-type|delivered-to|reply-to|sender|"
+    rb"dkim-signature|content-transfer-encoding):"
+)
+_FIRST_HEADER = re.compile(rb"\s*(From [^\n]+\n)?[A-Za-z][A-Za-z0-9-]*:[ \t\r\n]")
+_CERTAIN_HEADERS = frozenset((b"message-id", b"received", b"mime-version", b"return-path", b"dkim-signature"))
+_HTML_START = re.compile(r"(?:\s|<!--.*?-->|<\?xml.*?\?>|<\?[^>]*>)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+_TAG = re.compile(
+    r"</?(?:p|div|span|table|tr|td|th|ul|ol|li|br|h[1-6]|a|b|i|img|strong|em|font|center|script|style|form)\b[^>]*>",
+    re.I,
+)
+_MARKDOWN: Final = {
+    "heading": re.compile(r"(?m)^#{1,6} +\S"),
+    "fence": re.compile(r"(?m)^(?:```|~~~)"),
+    "link": re.compile(r"!?\[[^\]\n]+\]\([^)\s]+[^)\n]*\)"),
+    "underline": re.compile(r"(?m)^\S.*\n(?:={3,}|-{3,})[ \t]*$"),
+    "table": re.compile(r"(?m)^\|?[ \t]*:?-{3,}:?[ \t]*\|[-| :\t]*$"),
+    "bold": re.compile(r"(?<!\w)(?:\*\*|__)\w[^*_\n]*(?:\*\*|__)(?!\w)"),
+    "code": re.compile(r"(?<!`)`[^`\n]+`(?!`)"),
+    "list": re.compile(r"(?m)^[ \t]*[-*+] +\S.*\n(?:[ \t]*[-*+] +\S)"),
+    "quote": re.compile(r"(?m)^> \S"),
+}
+_WEIGHT: Final = {
+    "heading": 2,
+    "fence": 3,
+    "link": 2,
+    "underline": 1,
+    "table": 3,
+    "bold": 2,
+    "code": 1,
+    "list": 1,
+    "quote": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`kind` is Document.kind; `decoded` is the text of the kinds that are plain text."""
+
+    kind: str
+    media_type: str
+    decoded: Decoded | None = None
+
+
+def sniff(data: bytes, filename: str | None = None) -> Kind:
+    """The kind of a document. Raises DocumentUnreadable, saying what the file is, for everything that is not read here."""
+    if not data.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
+        what = "holds only blanks" if data else "is empty"
+        raise DocumentUnreadable(f"this document {what}", hint="check that the upload was complete")
+    head = data[:1024]
+    if head.startswith(b"%PDF-") or (b"%PDF-" in head and b"endobj" in data and not head.lstrip().startswith(b"<")):
+        return Kind("pdf", MEDIA_TYPES["pdf"])
+    for magic, media_type in _IMAGES:
+        if data.startswith(magic):
+            return Kind("image", media_type)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return Kind("image", "image/webp")
+    if head[:2] == b"BM" and len(data) > 26 and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
+        return Kind("image", "image/bmp")
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return _container(data)
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        raise _compound(data)
+    if head.lstrip()[:5].lower() == b"{\\rtf":
+        return Kind("rtf", MEDIA_TYPES["rtf"])
+    return _plain(data, filename)
+
+
+def _plain(data: bytes, filename: str | None) -> Kind:
+    """Text of some kind, or a refusal."""
+    if _is_mail(data, filename):
+        return Kind("eml", MEDIA_TYPES["eml"])
+    decoded = decode(data)
+    if decoded is None:
+        raise _refusal(data)
+    kind = text_kind(decoded.text, filename)
+    if kind == "xml":
+        xml.forbid_document_type(data)
+        return Kind("txt", MEDIA_TYPES["xml"], decoded)
+    if kind == "txt" and (what := _program(data)):
+        raise _unreadable(what)
+    return Kind(kind, MEDIA_TYPES[kind], decoded)
+
+
+def _program(data: bytes) -> str:
+    """Formats that pass for text in their first bytes."""
+    if data.startswith(b"%!PS"):
+        return "a PostScript document"
+    if data[:2] == b"MZ" and b"This program" in data[:512]:
+        return "a Windows program"
+    return ""
+
+
+def _refusal(data: bytes) -> DocumentUnreadable:
+    for magic, what in _REFUSED:
+        if data.startswith(magic):
+            return _unreadable(what)
+    if data[4:8] == b"ftyp":
+        heif = data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif")
+        return _unreadable("a HEIC or AVIF image" if heif else "a video or sound recording")
+    if data[257:262] == b"ustar":
+        return _unreadable("a tar archive")
+    return _unreadable("a binary file of no type that is known here")
+
+
+def _unreadable(what: str) -> DocumentUnreadable:
+    return DocumentUnreadable(f"this file is {what}, which is not read here", hint=READABLE)
+
+
+def _container(data: bytes) -> Kind:
+    """A zip: which document it packs."""
+    archive = Archive(data)
+    if "mimetype" in archive:
+        said = archive.read("mimetype")[:200].decode("ascii", "replace").strip()
+        if said.startswith(MEDIA_TYPES["odt"]):
+            return Kind("odt", MEDIA_TYPES["odt"])
+        if said.startswith("application/vnd.oasis.opendocument"):
+            raise _unreadable(f"an OpenDocument {said.rpartition('.')[2]}")
+        if said == "application/epub+zip":
+            raise _unreadable("an electronic book (EPUB)")
+    if "[Content_Types].xml" in archive:
+        types = archive.read("[Content_Types].xml").decode("utf-8", "replace")
+        folders = {name.partition("/")[0].lower() for name in archive.names}
+        for folder, kind, word in (
+            ("word", "docx", "word"),
+            ("ppt", "pptx", "presentation"),
+            ("xl", "xlsx", "spreadsheet"),
+        ):
+            if folder in folders and (word in types or "ms-excel" in types or "ms-powerpoint" in types):
+                if kind == "xlsx" and any(name.endswith("workbook.bin") for name in archive.names):
+                    raise _unreadable("a binary Excel workbook (xlsb); save it as xlsx")
+                return Kind(kind, MEDIA_TYPES[kind])
+    raise _unreadable("a zip archive; submit the documents in it one by one")
+
+
+def _compound(data: bytes) -> DocumentUnreadable:
+    """The container of old Office files, of Outlook messages and of encrypted new Office files, by names in its directory."""
+
+    def holds(name: str) -> bool:
+        return name.encode("utf-16-le") in data
+
+    if holds("EncryptedPackage"):
+        return DocumentUnreadable(
+            "this Office document is encrypted and needs a password to be opened",
+            hint="save a copy without the password",
+        )
+    for name, what, instead in (
+        ("__substg1.0_", "an Outlook message (msg)", "save it as .eml or print it to PDF"),
+        ("WordDocument", "a Word document of the old format (doc)", "save it as .docx or PDF"),
+        ("PowerPoint Document", "a presentation of the old format (ppt)", "save it as .pptx or PDF"),
+        ("Workbook", "a workbook of the old format (xls)", "save it as .xlsx or PDF"),
+        ("Book", "a workbook of the old format (xls)", "save it as .xlsx or PDF"),
+    ):
+        if holds(name):
+            return DocumentUnreadable(f"this file is {what}, which is not read here", hint=instead)
+    return _unreadable("an old Microsoft container of unknown content")
+
+
+def _is_mail(data: bytes, filename: str | None) -> bool:
+    """A message begins with headers, some of which no letter or memo has."""
+    head = data[:16_384].removeprefix(b"\xef\xbb\xbf")
+    if not _FIRST_HEADER.match(head):
+        return False
+    block = re.split(rb"\r?\n\r?\n", head.lstrip(), maxsplit=1)[0]
+    found = {match[1].lower() for match in _MAIL_HEADER.finditer(block)}
+    if found & _CERTAIN_HEADERS and found & {b"from", b"to", b"subject", b"date", b"content-type"}:
+        return True
+    named = (filename or "").lower().endswith((".eml", ".mht"))
+    return named and len(found & {b"from", b"to", b"subject", b"date", b"content-type"}) >= 2
+
+
+def text_kind(text: str, filename: str | None = None) -> str:
+    """html, xml, csv, md or txt."""
+    extension = (filename or "").lower().rpartition(".")[2] if "." in (filename or "") else ""
+    sample = text[:50_000]
+    start = sample.lstrip("\ufeff \t\r\n")
+    if _HTML_START.match(start) and extension not in ("md", "markdown"):
+        return "html"
+    if start.startswith("<?xml") or re.match(r"<!DOCTYPE\s", start, re.I) or re.match(r"<svg[\s>]", start, re.I):
+        return "xml"
+    if start.startswith("<") and start.rstrip().endswith(">") and extension not in ("md", "markdown"):
+        return "html" if _TAG.search(sample) else "xml"
+    tags = len(_TAG.findall(sample))
+    if extension in ("html", "htm", "xhtml") and tags:
+        return "html"
+    if extension in ("md", "markdown"):
+        return "md"
+    if _is_table(sample, certain=extension in ("csv", "tsv")):
+        return "csv"
+    score = sum(_WEIGHT[name] for name, mark in _MARKDOWN.items() if mark.search(sample))
+    if extension == "txt":
+        return "txt"
+    if tags >= 5 and tags * 60 > len(sample):
+        return "html"
+    return "md" if score >= 3 and extension not in ("log", "py", "json", "yaml", "ini") else "txt"
+
+
+def _is_table(text: str, *, certain: bool) -> bool:
+    """Rows that a delimiter cuts into equally many short fields."""
+    lines = [line for line in text.splitlines()[:60] if line.strip()]
+    if len(text) >= 50_000 and lines:
+        lines.pop()
+    if len(lines) < (1 if certain else 2):
+        return False
+    for delimiter in ",;\t|":
+        try:
+            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        except csv.Error:
+            continue
+        widths = [len(row) for row in rows]
+        usual = max(set(widths), key=widths.count)
+        if usual < 2:
+            continue
+        same = widths.count(usual) / len(widths)
+        fields = [field for row in rows for field in row]
+        short = sum(len(field) <= 60 for field in fields) / len(fields)
+        spaced = sum(field.startswith(" ") and len(field) > 1 for field in fields) / len(fields)
+        prose = delimiter in ",;" and (
+            spaced > 0.3 or sum(line.rstrip().endswith((".", ":")) for line in lines) > 0.5 * len(lines)
+        )
+        if certain or (same >= 0.9 and short > 0.8 and not prose and len(rows) >= 2 and not _ruled(lines)):
+            return True
+    return certain and any(delimiter in text for delimiter in ",;\t|")
+
+
+def _ruled(lines: list[str]) -> bool:
+    """A Markdown table has a row of dashes under its head."""
+    return any(re.fullmatch(r"[\s|:+=-]+", line) for line in lines[:3])
+
+
+def dialect(text: str) -> str:
+    """The delimiter of a table: the one that cuts most rows into the same number of fields, more than one."""
+    lines = [line for line in text.splitlines()[:60] if line.strip()]
+
+    def agreement(delimiter: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+        usual = max(set(widths), key=widths.count)
+        return (widths.count(usual) / len(widths), usual) if usual > 1 else (0.0, 0)
+
+    try:
+        return max(",;\t|", key=agreement)
+    except (csv.Error, ValueError):
+        return ","
