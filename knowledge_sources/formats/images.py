@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from blackboard.errors import DocumentTooComplex, DocumentUnreadable
+from knowledge_sources.formats.limits import MAX_PAGES, too_many_pages
 from knowledge_sources.formats.raster import Raster, raster
 
 MAX_PIXELS: Final = 50_000_000
-MAX_PAGES: Final = 2000
 FORMATS: Final = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
 MEDIA_TYPES: Final = {"MPO": "image/jpeg"} | {name: f"image/{name.lower()}" for name in FORMATS}
 """By Pillow's name; MPO is a JPEG with a second picture behind it."""
@@ -89,7 +89,7 @@ def inspect(data: bytes) -> tuple[str, int, list[str]]:
         frames = int(getattr(image, "n_frames", 1))
         pages = frames if image.format == "TIFF" else 1
         if pages > MAX_PAGES:
-            raise DocumentTooComplex(f"this image has {pages:,} pages, the limit is {MAX_PAGES:,}", hint="split it")
+            raise too_many_pages("image", pages)
         image.seek(0)
         image.load()
         animated = frames > 1 and image.format in ("GIF", "WEBP", "PNG")

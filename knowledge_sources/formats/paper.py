@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from blackboard.errors import DocumentTooComplex, DocumentUnreadable
+from blackboard.errors import DocumentUnreadable
+from knowledge_sources.formats.limits import MAX_PAGES, too_many_pages
 from knowledge_sources.formats.quality import clean
 
 PAGE_BREAK: Final = "\f"
 """A block of its own: what follows begins a new page."""
 PAGE_SIZE: Final = 3000
 """Characters: about a printed page."""
-MAX_PAGES: Final = 2000
 CELL: Final = " | "
 """What separates the cells of a table's row."""
 
@@ -75,8 +75,6 @@ def checked(paper: Paper, kind: str) -> Paper:
     if not any(page.strip() for page in paper.pages):
         raise DocumentUnreadable(f"this {kind} document holds no text", hint="check that it is the right file")
     if len(paper.pages) > MAX_PAGES:
-        raise DocumentTooComplex(
-            f"this {kind} document makes {len(paper.pages):,} pages, the limit is {MAX_PAGES:,}", hint="split it"
-        )
+        raise too_many_pages(f"{kind} document", len(paper.pages))
     title = " ".join(clean(paper.title or "").split())[:300]
     return Paper(paper.pages, title or None, paper.notes)

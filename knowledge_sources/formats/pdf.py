@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from blackboard.errors import DocumentTooComplex, DocumentUnreadable
+from knowledge_sources.formats.limits import MAX_PAGES, too_many_pages
 from knowledge_sources.formats.pdfium import PdfiumError, pdfium, raw
 from knowledge_sources.formats.raster import Raster, raster
 
-MAX_PAGES: Final = 2000
 POINTS_PER_INCH: Final = 72.0
 
 
@@ -45,9 +45,7 @@ def inspect(data: bytes) -> tuple[int, str | None, list[str]]:
     with opened(data) as document:
         pages = len(document)
         if pages > MAX_PAGES:
-            raise DocumentTooComplex(
-                f"this PDF has {pages:,} pages, the limit is {MAX_PAGES:,}", hint="split it into smaller documents"
-            )
+            raise too_many_pages("PDF", pages)
         if not any(_loads(document, number) for number in range(min(pages, 20))):
             raise DocumentUnreadable(
                 "this PDF is damaged: none of its pages can be read", hint="print it to a new PDF and submit that"

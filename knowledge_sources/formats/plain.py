@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from blackboard.errors import DocumentTooComplex
 from knowledge_sources.formats.paper import PAGE_BREAK, Paper, paginate, row
-from knowledge_sources.formats.sniff import dialect
+from knowledge_sources.formats.text_kinds import dialect
 
 _BREAKS = re.compile(r"\r\n?|\x85|\u2028|\u2029")
 _PARAGRAPHS = re.compile(r"\n[ \t]*\n\s*?(?=\S|\Z)")

@@ -9,13 +9,12 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from blackboard.errors import DocumentTooComplex, DocumentUnreadable
+from blackboard.errors import DocumentUnreadable
 from blackboard.levels import Layer
+from knowledge_sources.formats.limits import MAX_BYTES, too_large
 from knowledge_sources.formats.paper import Paper, checked
 from knowledge_sources.formats.quality import GOOD_ENOUGH, text_quality
 from knowledge_sources.formats.sniff import Kind, sniff
-
-MAX_BYTES: Final = 25_000_000
 
 DAMAGED: Final = (
     ET.ParseError,
@@ -36,10 +35,7 @@ def inspect(data: bytes, filename: str | None = None) -> dict[str, Any]:
     Raises DocumentUnreadable, DocumentTooComplex or DocumentUnsafe, with what to do about it.
     """
     if len(data) > MAX_BYTES:
-        raise DocumentTooComplex(
-            f"this document has {len(data) / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB",
-            hint="split it, or scan it with fewer dots per inch",
-        )
+        raise too_large(len(data))
     kind = sniff(data, filename)
     title: str | None = None
     notes: list[str] = []
