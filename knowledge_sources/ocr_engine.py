@@ -7,6 +7,7 @@ number of a page, and answers with the fields of a `Reading`. One engine per pro
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +23,14 @@ from knowledge_sources.rotation import Rotation, find_rotation, turned
 
 MIN_SCORE = 0.5
 """A piece read with less confidence is more likely noise than text."""
-SURE_SCORE = 0.9
-"""A piece read with less confidence is read once more, with a margin around it."""
 NARROW_SIDE = 960
 WIDE_SIDE = 1280
 """The detector's limit for the longer side: slips and receipts have large letters, full pages small ones."""
 NARROW = 0.62
 """Width to height below which a page is a slip; sheets (A4 .707, letter .773) are above it."""
+CROWDED = 350
+CROWDED_SIDE = 2000
+"""With more pieces than this on a page, its text is looked for once more, at this side."""
 LATIN_PAGE = 0.97
 """If so many of a page's letters are Latin, the rest are misread ones."""
 SPARSE = 0.3
@@ -65,21 +67,26 @@ class OcrEngine:
 
     def read(self, image: Image) -> OcrResult:
         """Read one page, whichever way up. A page without text gives an empty text and says so in the note."""
-        quads = self._detect(image, _side(image))
+        quads = self._find(image)
         rotation = find_rotation(image, quads, lambda crop: self._recognize(crop).score)
         if rotation != 0:
             image = turned(image, rotation)
-            quads = self._detect(image, _side(image))
+            quads = self._find(image)
         reads = [self._read_piece(image, quad) for quad in quads]
-        note = _unread(quads, reads)
-        if note.startswith("nothing"):
-            return OcrResult("", (), 0.0, rotation, note)
-        pieces = _pieces(quads, reads)
+        missed, note = _unread(quads, reads)
+        kept = [i for i in range(len(quads)) if i not in missed]
+        pieces = _pieces([quads[i] for i in kept], [reads[i] for i in kept])
         text, lines = assemble(pieces, image.shape[1], image.shape[0])
         weights = [len(piece.text) for piece in pieces]
         total = sum(piece.score * weight for piece, weight in zip(pieces, weights, strict=True))
         confidence = total / sum(weights) if pieces else 0.0
         return OcrResult(text, lines, round(confidence, 4), rotation, note or ("" if text else "no text was found"))
+
+    def _find(self, image: Image) -> list[Quad]:
+        height, width = image.shape[:2]
+        quads = self._detect(image, NARROW_SIDE if width < NARROW * height else WIDE_SIDE)
+        # On a sheet so crowded, letters are small and neighbours run together.
+        return self._detect(image, CROWDED_SIDE) if len(quads) > CROWDED else quads
 
     def _read_piece(self, image: Image, quad: Quad) -> Read:
         return self._recognize(_upright_crop(cut(image, quad)))
@@ -96,7 +103,9 @@ def assemble(pieces: Sequence[Piece], width: int, height: int) -> tuple[str, tup
         around = min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
         score = sum(pieces[i].score * len(pieces[i].text) for i in row) / sum(len(pieces[i].text) for i in row)
         end = start + len(text)
-        lines.append(Line(start=start, end=end, box=_fractions(around, width, height), confidence=min(1.0, score)))
+        lines.append(
+            Line(start=start, end=end, box=_fractions(around, width, height), confidence=min(1.0, round(score, 4)))
+        )
         texts.append(text)
         start = end + 1
     return "\n".join(texts), tuple(lines)
@@ -154,11 +163,6 @@ def _engine(threads: int) -> OcrEngine:
     return OcrEngine(threads)
 
 
-def _side(image: Image) -> int:
-    height, width = image.shape[:2]
-    return NARROW_SIDE if width < NARROW * height else WIDE_SIDE
-
-
 def _upright_crop(crop: Image) -> Image:
     """A high, narrow crop on an upright page is a line written upwards."""
     return np.ascontiguousarray(np.rot90(crop)) if crop.shape[0] >= 1.5 * crop.shape[1] else crop
@@ -183,25 +187,31 @@ def _is_latin_page(reads: Sequence[Read]) -> bool:
     return wide <= (1 - LATIN_PAGE) * len(letters)
 
 
-def _unread(quads: Sequence[Quad], reads: Sequence[Read]) -> str:
-    """A note if pieces stay nearly empty: the recognizer gives no letters for a script that it was not trained on."""
-    seen = unread = 0.0
-    missed = []
-    for quad, read in zip(quads, reads, strict=True):
-        width = float(np.linalg.norm(quad[0] - quad[1]))
-        height = max(1.0, float(np.linalg.norm(quad[0] - quad[3])))
-        if width < 3 * height:
-            continue
-        seen += width
-        letters = sum(1 for c in read.text if c.isalnum())
-        if read.score < MIN_SCORE or letters < SPARSE * width / height:
-            unread += width
-            missed.append(height)
-    if len(missed) < 3 or unread < UNREAD_PART * seen:
-        return ""
-    if unread >= UNREAD_PAGE * seen:
-        return f"nothing was taken over from this page: {len(missed)} of its lines could not be made out; {SCRIPTS}"
-    return f"{len(missed)} lines of this page could not be made out; {SCRIPTS}"
+def _unread(quads: Sequence[Quad], reads: Sequence[Read]) -> tuple[set[int], str]:
+    """Pieces to leave out, and a note, if many stay nearly empty: the recognizer gives hardly any letters for a script
+    that it was not trained on, and those it gives are guesses."""
+    widths = [float(np.linalg.norm(quad[0] - quad[1])) for quad in quads]
+    heights = [max(1.0, float(np.linalg.norm(quad[0] - quad[3]))) for quad in quads]
+    lines = [i for i in range(len(quads)) if widths[i] >= 3 * heights[i]]
+    missed = {i for i in lines if _is_nearly_empty(reads[i], widths[i] / heights[i])}
+    share = sum(widths[i] for i in missed) / max(1.0, sum(widths[i] for i in lines))
+    if share >= UNREAD_PAGE:
+        note = (
+            f"nothing was taken over from this page: its writing could not be made out ({len(missed)} lines); {SCRIPTS}"
+        )
+        return set(range(len(quads))), note
+    if share >= UNREAD_PART and len(missed) >= 3:
+        return missed, f"{len(missed)} lines of this page could not be made out; {SCRIPTS}"
+    return set(), ""
+
+
+def _is_nearly_empty(read: Read, heights: float) -> bool:
+    return read.score < MIN_SCORE or sum(1 for c in read.text if _is_trained(c)) < SPARSE * heights
+
+
+def _is_trained(character: str) -> bool:
+    """A letter or digit of the scripts the recognizer was trained on; it knows Greek from formulas only."""
+    return character.isalnum() and not unicodedata.name(character, "").startswith(("GREEK", "CYRILLIC"))
 
 
 def _fractions(box: tuple[float, float, float, float], width: int, height: int) -> Box:

@@ -70,12 +70,12 @@ def _reason(
     best: _Candidate, candidates: Sequence[_Candidate], layer: Layer | None, readings: Sequence[Reading]
 ) -> str:
     said = [layer.reason.rstrip(".")] if layer is not None and layer.reason else []
-    others = [c for c in candidates if c is not best]
+    others = [c for c in candidates if c is not best and c.amount > 0]
     if best.source is layer and not readings:
         said.append("no OCR reading came, so the text layer stands")
     elif others:
-        numbers = ", ".join(f"{c.name} {c.amount} at {c.quality:.2f}" for c in others)
-        said.append(f"{best.name} has {best.amount} letters at {best.quality:.2f}, {numbers}")
+        numbers = ", ".join(f"{c.name} has {c.amount}, trusted {c.quality:.2f}" for c in others)
+        said.append(f"{best.name} has {best.amount} letters, trusted {best.quality:.2f}; {numbers}")
     else:
         said.append(f"{best.name} is all there is")
     if isinstance(best.source, Reading) and best.source.note:

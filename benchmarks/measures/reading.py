@@ -10,10 +10,10 @@ from pathlib import Path
 import orjson
 
 import knowledge_sources
-from blackboard.levels import Page, Reading
+from blackboard.errors import SourceError
+from blackboard.levels import Layer, Page, Reading
 from knowledge_sources import ocr_engine
-from knowledge_sources.formats.images import count_pages
-from knowledge_sources.formats.pdf import inspect
+from knowledge_sources.formats import reading
 from knowledge_sources.ocr import ENGINE
 from knowledge_sources.pages import choose
 
@@ -39,12 +39,12 @@ class Readings:
         """The document's first page."""
         return self.pages(path)[0]
 
-    def pages(self, path: Path, password: str | None = None) -> tuple[Page, ...]:
+    def pages(self, path: Path) -> tuple[Page, ...]:
         """All pages, the best text of each. Raises what reading raises (errors of `blackboard.errors`)."""
         if path not in self._pages:
             kept = self._kept(path)
             if kept is None or not self._load(path, kept):
-                self._read(path, password)
+                self._read(path)
                 if kept is not None:
                     self._save(path, kept)
         return self._pages[path]
@@ -54,11 +54,11 @@ class Readings:
         self.pages(path)
         return self._seconds[path]
 
-    def _read(self, path: Path, password: str | None) -> None:
+    def _read(self, path: Path) -> None:
         data = path.read_bytes()
         engine = self._loaded()
         start = time.process_time()
-        pages = _read_document(data, password, engine)
+        pages = _read_document(data, path.name, engine)
         self._pages[path] = pages
         self._seconds[path] = (time.process_time() - start) / max(1, len(pages))
 
@@ -89,11 +89,20 @@ class Readings:
         part.replace(kept)
 
 
-def _read_document(data: bytes, password: str | None, engine: ocr_engine.OcrEngine) -> tuple[Page, ...]:
-    kind, count = ("pdf", inspect(data)[0]) if data.startswith(b"%PDF") else ("image", count_pages(data)[1])
-    pages = range(1, count + 1)
-    results = [engine.read(ocr_engine.page_image(data, kind, page)) for page in pages]
-    return tuple(choose(None, [as_reading(result, page)]) for page, result in zip(pages, results, strict=True))
+def _read_document(data: bytes, name: str, engine: ocr_engine.OcrEngine) -> tuple[Page, ...]:
+    kind = reading.inspect(data, name)["kind"]
+    layers = [Layer.model_validate(layer) for layer in reading.layers(data, name)]
+    return tuple(choose(layer, _read_page(data, kind, layer, engine)) for layer in layers)
+
+
+def _read_page(data: bytes, kind: str, layer: Layer, engine: ocr_engine.OcrEngine) -> list[Reading]:
+    """OCR where the layer asks for it; a page that cannot be drawn has no reading, as on a board."""
+    if not layer.needs_ocr:
+        return []
+    try:
+        return [as_reading(engine.read(ocr_engine.page_image(data, kind, layer.page)), layer.page)]
+    except SourceError:
+        return []
 
 
 def as_reading(result: ocr_engine.OcrResult, page: int) -> Reading:

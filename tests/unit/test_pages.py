@@ -43,7 +43,7 @@ def test_a_reading_replaces_a_layer_of_noise() -> None:
 def test_a_reading_that_saw_less_than_the_layer_does_not_replace_it() -> None:
     page = choose(layer(quality=0.8, needs_ocr=True), [reading("Inv", confidence=0.99)])
     assert page.origin == "layer"
-    assert "the reading by rapidocr 3 at 0.99" in page.reason
+    assert "the reading by rapidocr has 3, trusted 0.99" in page.reason
 
 
 def test_the_surer_of_two_equal_readings_wins() -> None:
