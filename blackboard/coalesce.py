@@ -23,6 +23,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -112,6 +113,18 @@ class Coalescer:
             return await self.issue(call.by_sha())
         except NoScriptError:
             return await self.issue(call.by_text())
+
+    def start(self, call: Call) -> Awaitable[Any]:
+        """The same, issued at once: what follows in this turn of the loop leaves behind it."""
+        first = self.issue(call.by_sha())
+
+        async def reply() -> Any:
+            try:
+                return await first
+            except NoScriptError:
+                return await self.issue(call.by_text())
+
+        return reply()
 
     def _launch(self) -> None:
         self._armed = False
@@ -217,6 +230,8 @@ class ClusterSender:
             return list(await pipeline.execute(raise_on_error=False))
         except LOST as error:
             return [storage_error(error)] * len(commands)
+        except RedisClusterException as error:
+            raise StorageUnavailable(f"the cluster cannot be reached: {error}") from error
 
 
 class ClusterCoalescer(Coalescer):

@@ -29,7 +29,7 @@ from blackboard.ports import Due, Store
 from controller.decide import Decision, Step, decide_plan
 from controller.graph import Graph, compile_graph
 from controller.plan import Plan
-from controller.queue import Queue
+from controller.queue import Queue, Wake
 from controller.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,8 @@ class _Desk:
     """The highest revision anybody told us of."""
     busy: bool = False
     again: bool = False
+    news: bool = False
+    """Something was heard, while a turn was under way, that is not this controller's own decision."""
     wakes: dict[str, int] = field(default_factory=dict)
     """Activation -> number of its last wake-up."""
 
@@ -157,7 +159,7 @@ class Controller:
         desk.heard.append(record)
         desk.known = max(desk.known, record.revision)
         if record.type not in NO_DECISION:
-            self._mark(board, desk)
+            self._mark(board, desk, own=record.by == "controller")
 
     async def _follow(self) -> None:
         while not self._stopping.is_set():
@@ -197,10 +199,13 @@ class Controller:
                 wakes.append(row)
         await self._store.snooze(checks, self._settings.check_ms)
         await self._store.snooze(wakes, self._settings.wake_grace_ms)
+        again = []
         for row in wakes:
             desk = self._desk(row.board)
             self._mark(row.board, desk)
-            await self._wake(row.board, desk, row.name)
+            again.append(self._wake(row.board, desk, row.name))
+        if again:
+            await self._queue.enqueue(again)
 
     def _desk(self, board: str) -> _Desk:
         desk = self._desks.get(board)
@@ -217,12 +222,13 @@ class Controller:
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 
-    def _mark(self, board: str, desk: _Desk, *, fresh: bool = False) -> None:
+    def _mark(self, board: str, desk: _Desk, *, fresh: bool = False, own: bool = False) -> None:
         """Have the board looked at, now or when the turn under way ends. `fresh`: ask the server for news first."""
         if fresh:
             desk.known = max(desk.known, (desk.plan.revision if desk.plan else 0) + 1)
         if desk.busy:
             desk.again = True
+            desk.news |= not own
             return
         desk.busy = True
         task = asyncio.get_running_loop().create_task(self._turn(board, desk, fresh))
@@ -251,7 +257,7 @@ class Controller:
             if fresh and desk.plan is not None:
                 await self._check_age(board, desk, desk.plan)
             while True:
-                desk.again = False
+                desk.again = desk.news = False
                 await self._catch_up(board, desk)
                 plan = desk.plan
                 if plan is None or plan.ended:
@@ -260,6 +266,8 @@ class Controller:
                 decision = decide_plan(plan, self._now())
                 if decision:
                     await self._act(board, desk, plan, decision)
+                    if decision.activate and plan is desk.plan and not desk.news:
+                        return  # whoever was woken will be heard of
                 elif not desk.again:
                     return
         except StorageError as error:
@@ -271,7 +279,7 @@ class Controller:
             log.error("turn.failed", board=board, error=str(error), hint=error.hint)
         finally:
             desk.busy = False
-            if desk.again and not self._stopping.is_set() and board in self._desks:
+            if desk.news and not self._stopping.is_set() and board in self._desks:
                 self._mark(board, desk)
 
     async def _catch_up(self, board: str, desk: _Desk) -> None:
@@ -327,13 +335,12 @@ class Controller:
 
     async def _act(self, board: str, desk: _Desk, plan: Plan, decision: Decision) -> None:
         commit = self._commit_of(decision)
-        wakes = [step.activation.id for step in (*decision.activate, *decision.retry)]
+        wakes = [self._wake(board, desk, step.activation.id) for step in (*decision.activate, *decision.retry)]
         committing = asyncio.ensure_future(self._store.commit(board, commit))
-        if not self._with_store:
-            await asyncio.wait([committing])
-        # On the store's own connection both leave in one batch, the commit first, because it was issued first.
-        if self._with_store or (not committing.exception() and committing.result().ok):
-            await asyncio.gather(*(self._wake(board, desk, id) for id in wakes))
+        # On the store's own connection both leave in one batch, the commit first, because it is issued first.
+        await (asyncio.sleep(0) if self._with_store else asyncio.wait([committing]))
+        if wakes and not (committing.done() and (committing.exception() or not committing.result().ok)):
+            await self._queue.enqueue(wakes)
         answer = await committing
         if answer.ok:
             desk.known = max(desk.known, answer.revision)
@@ -345,13 +352,11 @@ class Controller:
             desk.plan = None
             desk.known = max(desk.known, plan.revision + 1)
 
-    async def _wake(self, board: str, desk: _Desk, activation: str) -> None:
+    def _wake(self, board: str, desk: _Desk, activation: str) -> Wake:
         priority = desk.plan.head.get("priority", "interactive") if desk.plan else "interactive"
         last = desk.wakes.get(activation)
         desk.wakes[activation] = number = secrets.randbits(32) if last is None else last + 1
-        await self._queue.enqueue(
-            activation.rpartition(".")[0], priority, board, activation, wake=number, replaces=last
-        )
+        return Wake(activation.rpartition(".")[0], priority, board, activation, number, last)
 
     def _commit_of(self, decision: Decision) -> Commit:
         grace = self._settings.wake_grace_ms

@@ -79,16 +79,21 @@ class PushWorker(Worker):
         self._turn = 0
         self._busy: Counter[str] = Counter()
         self._woken = asyncio.Event()
+        self._popping: Awaitable[list[Job]] | None = None
+        self._polling = False
         self._own_list = f"arq:wake:worker:{name}"
         self._listener: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def wake(self, queue: str) -> bool:
+    def has_room(self, queue: str) -> bool:
         """See queue.LocalWorker."""
-        if self._stopping or queue not in self._queues or self._free(self._queues[queue][0]) <= 0:
-            return False
+        return not self._stopping and queue in self._queues and self._free(self._queues[queue][0]) > 0
+
+    def wake(self) -> None:
+        """See queue.LocalWorker. While a pop is under way another one follows it."""
+        if self._popping is None and not self._polling:
+            self._popping = self._pop()
         self._woken.set()
-        return True
 
     def _free(self, source: str) -> int:
         return min(self._limits[source] - self._busy[source], self.max_jobs - self.job_counter)
@@ -111,11 +116,20 @@ class PushWorker(Worker):
             await self._end_listener()
 
     async def _poll_iteration(self) -> None:
-        total = self.max_jobs - self.job_counter
-        if total > 0 and self.allow_pick_jobs and not self._stopping:
-            for job in await self._queue.pop(self._wanted(), total):
-                self._start(job)
+        popping, self._popping = self._popping or self._pop(), None
+        if popping is not None:
+            self._polling = True
+            try:
+                for job in await popping:
+                    self._start(job)
+            finally:
+                self._polling = False
         await self.heart_beat()
+
+    def _pop(self) -> Awaitable[list[Job]] | None:
+        total = self.max_jobs - self.job_counter
+        wanted = self._wanted() if total > 0 and self.allow_pick_jobs and not self._stopping else []
+        return self._queue.pop(wanted, total) if wanted else None
 
     def _wanted(self) -> list[tuple[str, str, int]]:
         """Queues in order: the interactive ones first, sources in turn, so that no source always takes the last slots."""

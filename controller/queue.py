@@ -6,7 +6,7 @@ board's agenda is the record of work, and the sweeper sends a wake-up again when
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -45,10 +45,24 @@ class QueueScript(Script):
         return (files("controller") / "scripts" / f"{self.name}.lua").read_text(encoding="utf-8")
 
 
-ENQUEUE = QueueScript(
-    "enqueue", ("queue", "job", "replaced", "wake"), ("id", "payload", "ttl_ms", "replaced_id", "tokens")
-)
+ENQUEUE = QueueScript("enqueue", ("jobs",), ("ttl_ms", "rows"))
 POP = QueueScript("pop", ("queues",), ("job_prefix", "total", "groups"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """One wake-up to send: the `number`-th for this activation, in place of an unanswered earlier one."""
+
+    source: str
+    priority: str
+    board: str
+    activation: str
+    number: int = 0
+    replaces: int | None = None
+
+    def id(self, number: int) -> str:
+        """arq's job id: unique per wake-up, because arq drops an id that it still remembers."""
+        return f"{self.board}:{self.activation}:wake-{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +77,11 @@ class Job:
 class LocalWorker(Protocol):
     """A worker in this process: woken directly, without a token."""
 
-    def wake(self, queue: str) -> bool:
-        """Look at the queue soon. False when it does not serve it or has no free slot."""
+    def has_room(self, queue: str) -> bool:
+        """Whether it serves the queue and has a free slot."""
+
+    def wake(self) -> None:
+        """Pop now: in the same turn of the loop, so that the pop leaves in one batch with what was enqueued."""
 
 
 class Queue:
@@ -78,26 +95,41 @@ class Queue:
         """Wake this worker directly from now on (None: nobody)."""
         self._local = worker
 
-    async def enqueue(
-        self, source: str, priority: str, board: str, activation: str, *, wake: int = 0, replaces: int | None = None
-    ) -> None:
-        """Send the `wake`-th wake-up for an activation; an unanswered earlier one is taken back."""
-        queue = queue_name(source, priority)
-        id = f"{board}:{activation}:wake-{wake}"
-        old = f"{board}:{activation}:wake-{replaces}" if replaces is not None else ""
-        payload = serialize_job(FUNCTION, (board, activation), {}, None, 0, serializer=orjson.dumps)
-        here = self._local is not None and self._local.wake(queue)
-        names = (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
-        await self._line.run(Call(ENQUEUE, names, (id, payload or b"", JOB_TTL_MS, old, 0 if here else 1)))
+    async def enqueue(self, wakes: Sequence[Wake]) -> None:
+        """Send wake-ups, all in one step."""
+        names: list[str] = []
+        rows: list[str | bytes | int] = []
+        woken = False
+        for wake in wakes:
+            queue, id = queue_name(wake.source, wake.priority), wake.id(wake.number)
+            old = "" if wake.replaces is None else wake.id(wake.replaces)
+            payload = serialize_job(FUNCTION, (wake.board, wake.activation), {}, None, 0, serializer=orjson.dumps)
+            here = self._local is not None and self._local.has_room(queue)
+            woken |= here
+            names += (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
+            rows += (id, payload or b"", old, "0" if here else "1")
+        sending = self._line.start(Call(ENQUEUE, names, (JOB_TTL_MS, *rows)))
+        if woken and self._local is not None:
+            self._local.wake()
+        await sending
 
-    async def pop(self, wanted: Sequence[tuple[str, str, int]], total: int) -> list[Job]:
-        """Take due jobs in the order of `wanted`: (queue, source, how many of that source), at most `total` in all."""
+    def pop(self, wanted: Sequence[tuple[str, str, int]], total: int) -> Awaitable[list[Job]]:
+        """Take due jobs in the order of `wanted`: (queue, source, how many of that source), at most `total` in all.
+
+        The command is issued at once, before the answer is awaited.
+        """
         names = tuple(name for name, _, _ in wanted)
         groups = [word for _, source, count in wanted for word in (source, count)]
-        reply = await self._line.run(Call(POP, names, (job_key_prefix, total, *groups)))
-        return [
-            Job(names[reply[at] - 1], reply[at + 1].decode(), reply[at + 2] or None) for at in range(0, len(reply), 3)
-        ]
+        sending = self._line.start(Call(POP, names, (job_key_prefix, total, *groups)))
+
+        async def jobs() -> list[Job]:
+            reply = await sending
+            return [
+                Job(names[reply[at] - 1], reply[at + 1].decode(), reply[at + 2] or None)
+                for at in range(0, len(reply), 3)
+            ]
+
+        return jobs()
 
     async def depth(self, source: str) -> int:
         """Jobs waiting for a source, both classes."""

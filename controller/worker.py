@@ -31,7 +31,7 @@ from blackboard.registry import settings_of
 from controller.activation import Run
 from controller.inputs import Decoder
 from controller.push import PushWorker
-from controller.queue import CLASSES, Queue, queue_name
+from controller.queue import CLASSES, Queue, Wake, queue_name
 from controller.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -127,9 +127,14 @@ class ActivationWorker:
         self._worker: PushWorker | None = None
         self._stopping = asyncio.Event()
 
-    def wake(self, queue: str) -> bool:
+    def has_room(self, queue: str) -> bool:
         """See queue.LocalWorker."""
-        return self._worker is not None and self._worker.wake(queue)
+        return self._worker is not None and self._worker.has_room(queue)
+
+    def wake(self) -> None:
+        """See queue.LocalWorker."""
+        if self._worker is not None:
+            self._worker.wake()
 
     async def serve(self) -> None:
         """Work until `stop`. An error of the server ends arq's loop; a new one is started after a jittered pause."""
@@ -207,7 +212,8 @@ class ActivationWorker:
             if not running.task.cancelled():
                 running.task.result()
             elif running.reason == "drain" and await run.give_back() == "pending":
-                await self._queue.enqueue(source.name, CLASSES[0], board, activation, wake=claimed.activation.epoch)
+                number = claimed.activation.epoch
+                await self._queue.enqueue([Wake(source.name, CLASSES[0], board, activation, number)])
         except StorageError as error:
             # The lease runs out and somebody claims it again.
             log.warning("activation.unfinished", board=board, activation=activation, error=str(error))
