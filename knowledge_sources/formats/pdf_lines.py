@@ -15,7 +15,6 @@ from statistics import median
 from typing import Final
 
 from blackboard.levels import Box, Line
-from knowledge_sources.formats.quality import clean
 
 COLUMN_GAP: Final = "   "
 """What stands in the text for a wide gap: two spaces or more separate cells."""
@@ -97,19 +96,24 @@ def _fits(pieces: Sequence[Piece], row: Row, piece: Piece) -> bool:
     return max(overlaps) < 0.3 * piece.height
 
 
-def is_form(pieces: Sequence[Piece], rows: Sequence[Row]) -> bool:
-    """Whether a page is mostly short pieces, and not set in columns."""
+def is_form(pieces: Sequence[Piece]) -> bool:
+    """Whether a page is mostly short pieces."""
     total = sum(len(piece.text) for piece in pieces)
-    running = sum(len(piece.text) for piece in pieces if len(piece.text) >= RUNNING)
-    columns = sum(1 for row in rows if sum(len(pieces[i].text) >= RUNNING * 2 // 3 for i in row) >= 2)
-    return running < 0.5 * total and not (columns >= 4 and columns >= 0.25 * len(rows))
+    return sum(len(piece.text) for piece in pieces if len(piece.text) >= RUNNING) < 0.5 * total
+
+
+def in_columns(pieces: Sequence[Piece], rows: Sequence[Row]) -> bool:
+    """Whether many rows hold two pieces of text or more, as narrow columns do."""
+    double = sum(1 for row in rows if sum(len(pieces[i].text) >= RUNNING * 2 // 3 for i in row) >= 2)
+    return double >= 4 and double >= 0.25 * len(rows)
 
 
 def reading_rows(pieces: Sequence[Piece]) -> tuple[list[Row], bool]:
     """The rows in the order of reading, and whether they were put in order by height alone."""
-    by_height = visual_rows(pieces)
-    if is_form(pieces, by_height):
-        return by_height, True
+    if is_form(pieces):
+        rows = visual_rows(pieces)
+        if not in_columns(pieces, rows):
+            return rows, True
     return drawn_rows(pieces), False
 
 
@@ -123,23 +127,22 @@ def compose(pieces: Sequence[Piece], width: float, height: float) -> tuple[str, 
         return "", ()
     rows, form = reading_rows(pieces)
     spoken = " ".join(piece.text for piece in pieces).lower()
-    usual = median(piece.height for piece in pieces)
-    order = [
-        (index, at_start) for row in rows for index, at_start in zip(row, (True, *[False] * len(row)), strict=False)
-    ]
-    text, lines = "", []
+    paragraph_gap = 1e9 if form else PARAGRAPH_GAP * median(piece.height for piece in pieces)
+    # Each piece with whether it begins a row.
+    order = [(index, place == 0) for row in rows for place, index in enumerate(row)]
+    lines: list[Line] = []
     parts: list[str] = []
     size = 0
     for (index, _), (following, starts_row) in pairwise((*order, (-1, True))):
         piece = pieces[index]
         if size + len(piece.text) > MAX_CHARACTERS:
             break
-        lines.append(Line(start=size, end=size + len(piece.text), box=fractions(piece.box, width, height)))
-        after = _between(pieces, index, following, starts_row, spoken, 1e9 if form else PARAGRAPH_GAP * usual)
+        box = fractions(piece.box, width, height)
+        lines.append(Line.model_construct(start=size, end=size + len(piece.text), box=box, confidence=1.0))
+        after = _between(pieces, index, following, starts_row, spoken, paragraph_gap)
         parts += (piece.text, after)
         size += len(piece.text) + len(after)
-    text = "".join(parts).rstrip("\n")
-    return text, tuple(lines)
+    return "".join(parts).rstrip("\n"), tuple(lines)
 
 
 def _between(
@@ -198,6 +201,3 @@ def cut_at_gaps(
             parts.append((begin, left))
             begin = right
     return [*parts, (begin, end)]
-
-
-__all__ = ["COLUMN_GAP", "MAX_CHARACTERS", "Piece", "clean", "compose", "cut_at_gaps", "fractions", "reading_rows"]

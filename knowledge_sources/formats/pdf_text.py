@@ -184,7 +184,8 @@ def layer(sheet: Sheet, number: int) -> Layer:
     quality, needs_ocr, reason = judge(sheet, text)
     if sum(len(piece.text) for piece in pieces) > MAX_CHARACTERS:
         reason = f"{reason}; only its first {MAX_CHARACTERS:,} characters are kept"
-    return Layer(
+    # Our own values, checked again by the worker, which does not trust this process.
+    return Layer.model_construct(
         page=number,
         text=text,
         lines=lines,

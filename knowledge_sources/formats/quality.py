@@ -13,13 +13,14 @@ from typing import Final
 
 GOOD_ENOUGH: Final = 0.5
 """Below this a page's text is better read again from its picture."""
-SAMPLE: Final = 20_000
+SAMPLE: Final = 5000
 """Characters looked at: a page's first ones tell as much as all."""
 
 _TOKEN = re.compile(r"\S+")
 _LEADERS = re.compile(r"[.·…_\-–—=*•|]{3,}")
 _EDGE = "\"'()[]{}<>.,;:!?*&%$€£#@/\\|+-–—=~^_`´’‘“”„«»•·…°§©®™"
 _VOWEL = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýœ]", re.IGNORECASE)
+_WORD = re.compile(r"[\"'(\[“‘«]?[A-Za-z]*[aeiouyAEIOUY][A-Za-z]*[\"')\].,:;!?’”»]*\Z")
 _NUMBER = re.compile(r"[\d.,:/\-+%()'x×$€£¥]*\d[\d.,:/\-+%()'x×$€£¥]*[A-Za-z]{0,3}\Z")
 
 
@@ -42,18 +43,23 @@ _CLEAN: Final = (
 
 def unmapped(text: str) -> float:
     """Share of visible characters that stand for nothing: replacement, private use, control, unassigned."""
-    visible = [char for char in text[:SAMPLE] if not char.isspace()]
+    sample = text[:SAMPLE]
+    visible = len("".join(sample.split()))
     if not visible:
         return 0.0
-    odd = sum(1 for char in visible if char == "�" or (ord(char) > 126 and unicodedata.category(char) in _ODD))
-    return (odd + sum(1 for char in visible if ord(char) < 32 or ord(char) == 127)) / len(visible)
+    odd = sum(1 for char in _FOREIGN.findall(sample) if char == "�" or unicodedata.category(char) in _ODD)
+    return (odd + len(_CONTROL.findall(sample))) / visible
 
 
+_FOREIGN = re.compile(r"[^\x00-\x7e]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 _ODD: Final = frozenset(("Co", "Cn", "Cc", "Cs"))
 
 
 def plausible(token: str) -> bool:
     """Whether a token looks like a word, a number or an identifier of some language."""
+    if _WORD.match(token):
+        return True
     core = token.strip(_EDGE)
     if not core:
         return len(token) <= 3
