@@ -97,7 +97,11 @@ def _sum(ledger: Ledger, lines: Decimal | None) -> Iterator[Found]:
         reason = f"The {len(ledger.items)} lines add up to {_show(match.amount.value)}."
         at = _quote(match.place)
         yield Found("sum", "supported", "sum", reason, at, (*evidence, at), 0.95)
-    elif _may_refute(ledger, named, lines) and named.kind == "subtotal" and not any(_same(v, named.amount.value) for v in worked):
+    elif (
+        _may_refute(ledger, named, lines)
+        and named.kind == "subtotal"
+        and not any(_same(v, named.amount.value) for v in worked)
+    ):
         reason = f"The lines add up to {_show(lines)}, but the {_call(named)} says {_show(named.amount.value)}."
         yield Found("sum", "refuted", "sum", reason, where, evidence, 0.85)
 
@@ -134,7 +138,8 @@ def _unread_part(ledger: Ledger, lines: Decimal | None) -> bool:
         return False
     bases = [base for base, _ in _bases(ledger, lines)]
     return any(
-        tax.rate and not any(_near(base * tax.rate / 100, tax.amount.value) for base in bases) for tax in ledger.all("tax")
+        tax.rate and not any(_near(base * tax.rate / 100, tax.amount.value) for base in bases)
+        for tax in ledger.all("tax")
     )
 
 
@@ -163,7 +168,12 @@ def _total(ledger: Ledger, lines: Decimal | None) -> Iterator[Found]:
             return
     usual = [_signed(f) for f in parts]
     expected = start + sum(usual, Decimal(0))
-    unsure = len(parts) > 4 or _unread_part(ledger, lines) or any(not f.sole for f in parts) or len(ledger.all("subtotal")) > 1
+    unsure = (
+        len(parts) > 4
+        or _unread_part(ledger, lines)
+        or any(not f.sole for f in parts)
+        or len(ledger.all("subtotal")) > 1
+    )
     if unsure or not _may_refute(ledger, total, expected) or _gap_explained(ledger, start, total):
         return
     text = f"{_sum_text(start, usual)} = {_show(expected)}"
@@ -233,7 +243,10 @@ def _worked_out(ledger: Ledger, lines: Decimal) -> list[Decimal]:
     parts = [f for f in ledger.figures if f.kind in ("tax", "discount", "charge", "rounding")]
     rates = [f.rate for f in parts if f.rate]
     without_tax = [_cents(lines / (1 + rate / 100)) for rate in rates]
-    return [*without_tax, *(lines + sign * sum(chosen, Decimal(0)) for chosen in _combinations(parts) for sign in (1, -1))]
+    return [
+        *without_tax,
+        *(lines + sign * sum(chosen, Decimal(0)) for chosen in _combinations(parts) for sign in (1, -1)),
+    ]
 
 
 def _combinations(parts: Sequence[Figure]) -> Iterator[tuple[Decimal, ...]]:
