@@ -51,6 +51,8 @@ class Run:
     backoff_s: float
     looked: Looked = field(default_factory=Looked)
     _commits: int = 0
+    _named: set[str] = field(default_factory=set)
+    """Keys the source asked for, whether or not they changed."""
     _produced: set[str] = field(default_factory=set)
     _versions: dict[str, int] = field(default_factory=dict)
     _buffer: list[Put] = field(default_factory=list)
@@ -95,6 +97,7 @@ class Run:
 
     async def _call(self) -> None:
         namer = Namer(self.source, str(self.data["binding"]))
+        self._named = namer.named
         given = await arguments(
             self.source,
             str(self.data["binding"]),
@@ -150,7 +153,8 @@ class Run:
             named = {put.key for put in self._buffer}
             left = {*self.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
             writes += [Retract(key, self.source.name) for key in sorted(left)]
-        await self._commit("contribution.committed", puts=writes, agenda=self._record(status), checked=True)
+        record = self._record(status, wrote=sorted(self._named))
+        await self._commit("contribution.committed", puts=writes, agenda=record, checked=True)
         return status
 
     async def _stale(self) -> str:

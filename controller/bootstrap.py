@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from arq import ArqRedis
 
@@ -23,7 +24,6 @@ from controller.desk import Desk
 from controller.loop import Controller
 from controller.queue import Queue
 from controller.settings import Settings
-from controller.why import Reason, why_board
 from controller.worker import ActivationWorker
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
@@ -45,8 +45,10 @@ class Service:
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
-    async def why(self, board: str) -> list[Reason] | None:
+    async def why(self, board: str) -> list[Any] | None:
         """Why each source acted or did not; None for an unknown board."""
+        from controller.why import why_board
+
         folded = await self.store.projection(board)
         if folded is None:
             return None
