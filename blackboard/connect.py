@@ -29,7 +29,8 @@ async def connect(url: str, *, cluster: bool = False, connections: int = 16) -> 
         )
     blocking = client_of(url, connections=8)
     if cluster:
-        commands: Any = RedisCluster.from_url(url, **TIMEOUTS, **KEEPALIVE)
+        # One attempt: redis-py would send a whole batch again, steps without an id too.
+        commands: Any = RedisCluster.from_url(url, cluster_error_retry_attempts=1, **TIMEOUTS, **KEEPALIVE)
     else:
         commands = client_of(url, connections=connections)
     try:

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from making import activation, agenda, consistent, end, new_board, person, put, source, until
 
 from blackboard.board import fold
 from blackboard.entries import Answer, Commit, Fork, Header, Mismatch, Put, Retract
@@ -14,6 +13,7 @@ from blackboard.errors import BoardGone, UsageError
 from blackboard.events import LogRecord, to_json
 from blackboard.keys import partition_of
 from blackboard.ports import Store
+from tests.making import activation, agenda, consistent, end, new_board, person, put, source, until
 
 STORES = ["memory_store", "redis_store", pytest.param("cluster_store", marks=pytest.mark.cluster)]
 
@@ -98,7 +98,7 @@ class TestVersions:
         surer = await source(store, board, "ocr", put("page/0001", "a", confidence=0.6))
         assert (same.revision, same.wrote) == (3, (("page/0001", "page/0001", 0),))
         assert surer.wrote == (("page/0001", "page/0001", 2),)
-        state, log = await consistent(store, board)
+        _state, log = await consistent(store, board)
         assert (log[2].entries, log[2].values) == ({}, {})
 
     async def test_retract_skips_what_is_gone_or_somebody_else_s(self, store: Store) -> None:
@@ -300,7 +300,7 @@ class TestChecks:
             assert answer.status == "fenced"
         answer = await source(store, board, "ocr", put("page/1"), fence=("a1", 2), id="a1:2:1")
         assert answer.ok
-        state, log = await consistent(store, board)
+        _state, log = await consistent(store, board)
         assert log[-1].epoch == "2"
         assert [record.say()["refused"] for record in log if record.is_note] == ["fenced"] * 3
 
@@ -343,7 +343,7 @@ class TestClaiming:
         assert [(read.key, read.header and read.header.version, read.value) for read in claimed.reads] == [
             ("page/0001", 1, b'"one"'), ("page/0002", 2, b'"zwei"'), ("page/0003", 2, None), ("page/0004", None, None),
         ]  # fmt: skip
-        state, log = await consistent(store, board)
+        _state, log = await consistent(store, board)
         assert (log[-1].type, log[-1].by, log[-1].epoch) == ("activation.claimed", "w1", "1")
         assert log[-1].say() == {"worker": "w1"}
         leases = await store.leases(board)
@@ -486,7 +486,7 @@ class TestActivity:
         boards = [await new_board(store) for _ in range(5)]
         for board in boards:
             await person(store, board, put("page/1"))
-        cursors = {p: "0-0" for p in range(16)}
+        cursors = dict.fromkeys(range(16), "0-0")
         seen: dict[str, list[tuple[int, str]]] = {}
         while found := await store.activity(cursors, block_ms=0, count=3):
             for partition, changes in found.items():
@@ -564,7 +564,7 @@ class TestForks:
         state, _ = await consistent(store, board)
         fork = Fork(state.entries, state.values, state.agenda)
         copy = await new_board(store, fork=fork, writes=(put("page/1", "c"), put("page/2")), mode="person")
-        forked, log = await consistent(store, copy)
+        forked, _log = await consistent(store, copy)
         assert (forked.agenda, forked.values) == (state.agenda, {"page/1": b'"c"', "page/2": b'"text"'})
         assert [forked.header(key).version for key in ("page/1", "page/2")] == [3, 3]  # type: ignore[union-attr]
         assert (await person(store, copy, put("page/1", "d"))).wrote == (("page/1", "page/1", 4),)
@@ -573,7 +573,7 @@ class TestForks:
     async def test_of_any_size(self, store: Store) -> None:
         """A script cannot pass more than 8,000 arguments to one call."""
         names = [f"page/{n:05}" for n in range(6000)]
-        fork = Fork({name: "1|live|0|00|3|1|x||" for name in names}, {name: b'"a"' for name in names}, {})
+        fork = Fork(dict.fromkeys(names, "1|live|0|00|3|1|x||"), dict.fromkeys(names, b'"a"'), {})
         board = await new_board(store, fork=fork)
         many = await source(store, board, "x", *(put(f"claim/{n}", n) for n in range(5000)))
         assert many.wrote[-1] == ("claim/4999", "claim/4999", 1)
