@@ -10,7 +10,6 @@ from blackboard.contract import (
     Progress,
     Source,
     SourceSettings,
-    knowledge_source,
 )
 from blackboard.entries import EntryRef
 from blackboard.errors import (
@@ -39,6 +38,7 @@ from blackboard.levels import (
     Verdict,
     Where,
 )
+from blackboard.signature import knowledge_source
 
 __version__ = "0.1.0"
 

@@ -5,13 +5,50 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from blackboard.contract import Contribution, Group, Input, Lookup, Source, Wanted
 from blackboard.entries import SOURCE
 from blackboard.errors import ContractError
 from blackboard.levels import Level
+
+
+def knowledge_source(
+    *,
+    version: str = "1",
+    name: str | None = None,
+    cost: str = "free",
+    timeout: float = 60.0,
+    required: bool = False,
+    when: Callable[..., bool] | None = None,
+    carries: Mapping[str, str] | None = None,
+    revises: type[Level] | tuple[type[Level], ...] = (),
+    max_rounds: int | None = None,
+    priority: int = 0,
+    concurrency: int = 64,
+    attempts: int = 4,
+) -> Callable[[Callable[..., Any]], Source]:
+    """Declare a function a knowledge source. Raises ContractError that names the parameter and the fix."""
+
+    def declare(function: Callable[..., Any]) -> Source:
+        return source_from(
+            function,
+            name=name,
+            version=version,
+            cost=cost,
+            timeout=timeout,
+            required=required,
+            when=when,
+            carries=dict(carries or {}),
+            revises=revises if isinstance(revises, tuple) else (revises,),
+            max_rounds=max_rounds,
+            priority=priority,
+            concurrency=concurrency,
+            attempts=attempts,
+        )
+
+    return declare
 
 
 def source_from(function: Callable[..., Any], *, name: str | None, **declared: Any) -> Source:
