@@ -286,7 +286,6 @@ class Agreement(RuleBasedStateMachine):
                 epochs[id] = epoch
 
 
-@pytest.mark.slow_machine
 @pytest.mark.timeout(7200 if LONG else 120)
 def test_redis_and_memory_agree(server: Server) -> None:
     with asyncio.Runner() as runner:
