@@ -20,7 +20,12 @@ HIDDEN: Final = frozenset(_HIDDEN.split())
 """What a reader does not read: programs, navigation, controls."""
 BLOCKS: Final = frozenset(_BLOCKS.split())
 PARAGRAPHS: Final = frozenset(_PARAGRAPHS.split())
-_SPACE = re.compile(r"\s+")
+LINE: Final = "\x1e"
+PARAGRAPH: Final = "\x1f"
+"""Borders of blocks while the text is collected: however many meet, they make one break."""
+
+_BREAKS = re.compile(r"[ \t\n]*[\x1e\x1f][\x1e\x1f \t\n]*")
+_SPACE = re.compile(r"[\s\x1e\x1f]+")
 _DISPLAY_NONE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _ENTITY = re.compile(r"<!ENTITY\s", re.I)
 
@@ -68,15 +73,15 @@ class _Walk:
                 stack.append((node, True))
                 children = list(node.iter(include_text=True))
                 stack.extend((child, False) for child in reversed(children))
-        lines = (line.strip() for line in "".join(self.parts).split("\n"))
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+        text = _BREAKS.sub(lambda run: "\n\n" if PARAGRAPH in run[0] else "\n", "".join(self.parts))
+        return re.sub(r"[ \t]+\n|\n{3,}", lambda run: "\n" if "\n\n" not in run[0] else "\n\n", text).strip()
 
     def text(self, text: str) -> None:
         if self.pre:
-            self.parts.append(text)
+            self.parts.append(text.replace(LINE, "").replace(PARAGRAPH, ""))
             return
         text = _SPACE.sub(" ", text)
-        if text != " " or (self.parts and not self.parts[-1].endswith((" ", "\n"))):
+        if text != " " or (self.parts and not self.parts[-1].endswith((" ", "\n", LINE, PARAGRAPH))):
             self.parts.append(text)
 
     def enter(self, tag: str) -> None:
@@ -92,7 +97,7 @@ class _Walk:
         elif tag == "pre":
             self.pre += 1
         if tag in BLOCKS:
-            self.parts.append("\n\n" if tag in PARAGRAPHS else "\n")
+            self.parts.append(PARAGRAPH if tag in PARAGRAPHS else LINE)
         if tag == "li":
             self.parts.append("- ")
 
@@ -111,7 +116,7 @@ class _Walk:
         elif tag == "pre":
             self.pre -= 1
         if tag in BLOCKS:
-            self.parts.append("\n\n" if tag in PARAGRAPHS else "\n")
+            self.parts.append(PARAGRAPH if tag in PARAGRAPHS else LINE)
 
 
 def _is_hidden(node: Any, tag: str) -> bool:
@@ -120,4 +125,6 @@ def _is_hidden(node: Any, tag: str) -> bool:
     attributes = node.attributes
     if not attributes:
         return False
+    if attributes.get("role") in ("navigation", "search", "menu", "menubar"):
+        return True
     return "hidden" in attributes or bool(_DISPLAY_NONE.search(attributes.get("style") or ""))

@@ -189,15 +189,25 @@ def _part(value: float, whole: float) -> float:
     return round(min(1.0, max(0.0, value / whole)), 5)
 
 
-def cut_at_gaps(
-    text: str, start: int, end: int, height: float, edges: Callable[[int], tuple[float, float]]
-) -> list[tuple[int, int]]:
-    """Cut `text[start:end]`, one drawn line, at its wide gaps; `edges(i)` are the left and right edge of character i."""
+def cut_line(text: str, start: int, end: int, height: float, box: Callable[[int], Box]) -> list[tuple[int, int, bool]]:
+    """Cut `text[start:end]`, which pdfium takes for one line, at its wide gaps and where it goes on to another row.
+
+    `box(i)` is the box of character i. Gives start, end, and whether the part stands on the row of the one before it.
+    """
     parts = []
-    begin = start
-    for gap in re.finditer(r"\s+", text[start:end]):
-        left, right = start + gap.start(), start + gap.end()
-        if left > begin and right < end and edges(right)[0] - edges(left - 1)[1] > WIDE * height:
-            parts.append((begin, left))
-            begin = right
-    return [*parts, (begin, end)]
+    begin, same_row = start, False
+    # Justified text has wide gaps too, most of all between words that go on in small letters.
+    letters = sum(map(str.isalpha, text[start:end]))
+    prose = end - start >= 2 * RUNNING and letters > 0.7 * (end - start)
+    for blank in re.finditer(r"\s+", text[start:end]):
+        left, right = start + blank.start(), start + blank.end()
+        if left <= begin or right >= end:
+            continue
+        before, after = box(left - 1), box(right)
+        leaves_row = after[1] > before[3] or after[3] < before[1] or after[2] < before[0]
+        goes_on = text[right].islower() and text[left - 1].islower()
+        wide = WIDE * height * (1 if not prose else 4 if goes_on else 2)
+        if leaves_row or after[0] - before[2] > wide:
+            parts.append((begin, left, same_row))
+            begin, same_row = right, not leaves_row
+    return [*parts, (begin, end, same_row)]

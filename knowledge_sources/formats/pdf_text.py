@@ -6,7 +6,9 @@ Runs inside a sandbox. Boxes come in the page's own space and are turned and cut
 from __future__ import annotations
 
 import ctypes
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from blackboard.levels import Box, Layer
 from knowledge_sources.formats import pdf
-from knowledge_sources.formats.pdf_lines import MAX_CHARACTERS, Piece, compose, cut_at_gaps
+from knowledge_sources.formats.pdf_lines import MAX_CHARACTERS, Piece, compose, cut_line
 from knowledge_sources.formats.pdfium import PdfiumError, raw
 from knowledge_sources.formats.quality import GOOD_ENOUGH, clean, text_quality
 
@@ -22,6 +24,8 @@ LITTLE: Final = 20
 """Fewer visible characters than this do not make a text layer."""
 STAMP: Final = 150
 """A scan with fewer visible characters than this carries a stamp or a header, not its text."""
+GOOD_OCR: Final = 0.9
+"""The text that another OCR program left under a scan is kept from this quality on."""
 COVERED: Final = 0.5
 """An image over this part of the page is a scan."""
 SHAPES: Final = 20
@@ -35,18 +39,35 @@ _DRAWN_LINE = re.compile(r"[^\r\n\ufffe]+")
 
 
 class Sheet:
-    """One opened page, its size in points when upright, and its characters."""
+    """One opened page, its size in points when upright, and its characters.
+
+    Upright means that its text can be read: a table that is shown lying on its side is turned, as a reader would.
+    """
 
     def __init__(self, page: Any) -> None:
         self.page = page
         self.text_page = page.get_textpage()
-        self.width, self.height = (max(1.0, float(side)) for side in page.get_size())
-        self.rotation = int(page.get_rotation())
         box = raw.FS_RECTF()
         if not raw.FPDF_GetPageBoundingBox(page, box):
             box.left, box.bottom, box.right, box.top = page.get_mediabox()
         self.left, self.bottom, self.right, self.top = box.left, box.bottom, box.right, box.top
         self.text = self._characters()
+        self.shown = int(page.get_rotation())
+        """Degrees clockwise by which the page is turned to be shown."""
+        self.rotation = self._reading_rotation()
+        """Degrees clockwise by which it must be turned to be read."""
+        sides = max(1.0, self.right - self.left), max(1.0, self.top - self.bottom)
+        self.width, self.height = sides if self.rotation % 180 == 0 else (sides[1], sides[0])
+
+    def _reading_rotation(self) -> int:
+        """The direction that nearly all of the text has, else that of the page as it is shown."""
+        indices = self.sample(40)
+        angles = (raw.FPDFText_GetCharAngle(self.text_page, index) for index in indices)
+        turns = Counter(-round(math.degrees(angle) / 90) % 4 * 90 for angle in angles if angle >= 0)
+        if len(indices) < 10 or not turns:
+            return self.shown
+        turn, times = turns.most_common(1)[0]
+        return turn if times > 0.8 * len(indices) else self.shown
 
     def _characters(self) -> str:
         """All characters, so that index i is pdfium's character i."""
@@ -81,12 +102,11 @@ class Sheet:
                 found.append(self.upright(left.value, bottom.value, right.value, top.value))
         return found
 
-    def edges(self, index: int) -> tuple[float, float]:
-        """Left and right edge of one character on the upright page."""
-        left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-        raw.FPDFText_GetCharBox(self.text_page, index, left, right, bottom, top)
-        box = self.upright(left.value, bottom.value, right.value, top.value)
-        return box[0], box[2]
+    def box(self, index: int) -> Box:
+        """The upright box of one character, as high as its font and as wide as its step."""
+        box = raw.FS_RECTF()
+        raw.FPDFText_GetLooseCharBox(self.text_page, index, box)
+        return self.upright(box.left, box.bottom, box.right, box.top)
 
     def pieces(self) -> list[Piece]:
         """The page's text in the order of drawing; what lies outside of the visible page is left out."""
@@ -96,17 +116,17 @@ class Sheet:
             if start == end:
                 continue
             rects = self.rects(start, end)
-            parts = [(start, end)]
+            parts = [(start, end, False)]
             if len(rects) > 1:
                 high = sorted(box[3] - box[1] for box in rects)[len(rects) // 2]
-                parts = cut_at_gaps(self.text, start, end, max(high, 1.0), self.edges)
-            for number, (first, last) in enumerate(parts):
+                parts = cut_line(self.text, start, end, max(high, 1.0), self.box)
+            for first, last, same_row in parts:
                 around = _around(self.rects(first, last) if len(parts) > 1 else rects)
                 text = clean(self.text[first:last]).strip()
                 hyphen = last == end and self.text[line.end() : line.end() + 1] == "\ufffe"
                 if text and (around is None or self._visible(around)):
                     box = around or (found[-1].box if found else (0.0, 0.0, 0.0, 0.0))
-                    found.append(Piece(text, box, same_line=number > 0 and bool(found), hyphen=hyphen))
+                    found.append(Piece(text, box, same_line=same_row and bool(found), hyphen=hyphen))
         return found
 
     def _visible(self, box: Box) -> bool:
@@ -182,6 +202,9 @@ def layer(sheet: Sheet, number: int) -> Layer:
     pieces = sheet.pieces()
     text, lines = compose(pieces, sheet.width, sheet.height)
     quality, needs_ocr, reason = judge(sheet, text)
+    if sheet.rotation != sheet.shown:
+        turn = (sheet.rotation - sheet.shown) % 360
+        reason = f"{reason}; its text lies on its side, boxes are those of the page turned by {turn} degrees clockwise"
     if sum(len(piece.text) for piece in pieces) > MAX_CHARACTERS:
         reason = f"{reason}; only its first {MAX_CHARACTERS:,} characters are kept"
     # Our own values, checked again by the worker, which does not trust this process.
@@ -216,6 +239,8 @@ def judge(sheet: Sheet, text: str) -> tuple[float, bool, str]:
     covered, _ = sheet.drawn()
     if covered > COVERED and visible < STAMP:
         return 0.4 * quality, True, f"a scanned image covers the page, its text layer has only {visible} characters"
+    if hidden >= 0.5 and covered > COVERED and quality < GOOD_OCR:
+        return quality, True, "the page is a scanned image, and the text layer of the OCR program that read it is poor"
     if hidden >= 0.5 and covered > COVERED:
         return (
             0.9 * quality,

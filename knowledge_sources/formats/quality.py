@@ -21,6 +21,7 @@ _LEADERS = re.compile(r"[.·…_\-–—=*•|]{3,}")
 _EDGE = "\"'()[]{}<>.,;:!?*&%$€£#@/\\|+-–—=~^_`´’‘“”„«»•·…°§©®™"
 _VOWEL = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýœ]", re.IGNORECASE)
 _WORD = re.compile(r"[\"'(\[“‘«]?[A-Za-z]*[aeiouyAEIOUY][A-Za-z]*[\"')\].,:;!?’”»]*\Z")
+_INSIDE = re.compile(r"\w[*;!~^|<>={}\[\]\"»«\\]+\w|[a-zß-ÿ][A-ZÀ-Þ]{2,}[a-zß-ÿ]")
 _NUMBER = re.compile(r"[\d.,:/\-+%()'x×$€£¥]*\d[\d.,:/\-+%()'x×$€£¥]*[A-Za-z]{0,3}\Z")
 
 
@@ -69,6 +70,8 @@ def plausible(token: str) -> bool:
     if not letters:
         return any(char.isdigit() for char in core)
     latin = [char for char in letters if char < "\u0250"]
+    if _INSIDE.search(core):
+        return False
     others = sum(1 for char in core if not char.isalnum() and char not in "-–'’./@:_&,+%#()")
     if others * 3 > len(core):
         return False

@@ -47,16 +47,38 @@ def test_lines_quote_the_text_and_boxes_are_fractions_from_the_top() -> None:
     assert (layer.width, layer.height) == A4
 
 
-@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
-def test_boxes_are_those_of_the_upright_page(rotate: int) -> None:
+TURNED = {0: "1 0 0 1 100 700", 90: "0 1 -1 0 100 300", 180: "-1 0 0 -1 400 300", 270: "0 -1 1 0 300 700"}
+
+
+def turned(words: str, rotation: int) -> str:
+    """Text that is upright on a page shown with this rotation."""
+    return f"BT /F1 12 Tf {TURNED[rotation]} Tm ({words}) Tj ET\n"
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("words", ["CORNER", "CORNER OF THE UPRIGHT PAGE"])
+def test_boxes_are_those_of_the_upright_page(rotation: int, words: str) -> None:
     """The box must stand where the words stand on the picture of the page."""
-    (layer,) = layers(Sheet(text_at(100, 700, "CORNER"), rotate=rotate))
-    picture = pdf.render_page(make_pdf(Sheet(text_at(100, 700, "CORNER"), rotate=rotate)), 1, dpi=72)
-    assert (picture.width > picture.height) == (rotate in (90, 270))
+    sheet = Sheet(turned(words, rotation), rotate=rotation)
+    (layer,) = layers(sheet)
+    picture = pdf.render_page(make_pdf(sheet), 1, dpi=72)
+    assert (picture.width > picture.height) == (rotation in (90, 270))
+    assert (layer.width, layer.height) == (picture.width, picture.height)
     rows, columns = np.nonzero(picture.pixels.min(axis=2) < 128)
     seen = (columns.min() / picture.width, rows.min() / picture.height,
             columns.max() / picture.width, rows.max() / picture.height)  # fmt: skip
     assert layer.lines[0].box == pytest.approx(seen, abs=0.012)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_table_that_lies_on_its_side_is_read_row_by_row(rotation: int) -> None:
+    rows = [("Alabama", "18,870"), ("Alaska", "209"), ("Arizona", "2,303")]
+    content = "".join(lines_at(60 + 200 * n, 500, [row[n] for row in rows]) for n in range(2))
+    (upright,) = layers(Sheet(content, size=(842, 595)))
+    (lying,) = layers(Sheet(content, size=(842, 595), rotate=rotation))
+    assert lying.text.splitlines() == ["Alabama   18,870", "Alaska   209", "Arizona   2,303"]
+    assert (lying.text, lying.lines, lying.width) == (upright.text, upright.lines, upright.width)
+    assert f"turned by {360 - rotation} degrees" in lying.reason
 
 
 def test_the_crop_box_is_the_page() -> None:
