@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings
 from blackboard.levels import Level
 
 T = TypeVar("T")
+Read = TypeVar("Read", covariant=True)
 L = TypeVar("L", bound=Level)
 By = TypeVar("By", bound=str)
 
@@ -69,13 +70,13 @@ class Group(Sequence[T], Generic[T, By]):
         return tuple(item for item in self._items if isinstance(item, kind))
 
 
-class Lookup(Protocol[T]):
+class Lookup(Protocol[Read]):
     """Entries of a level, read while running. What was read is recorded: when it changes, the source runs again."""
 
-    async def get(self, name: str) -> T | None:
+    async def get(self, name: str) -> Read | None:
         """One entry's value, or None."""
 
-    def all(self) -> AsyncIterator[T]:
+    def all(self) -> AsyncIterator[Read]:
         """Every entry there is now, in key order."""
 
 
