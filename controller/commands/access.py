@@ -1,0 +1,106 @@
+"""Where `show`, `log`, `why` and `replay` read from: the data directory (or the server the settings name), or a service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from blackboard.board import Board
+from blackboard.errors import BoardGone
+from blackboard.events import LogRecord
+from controller.bootstrap import Service, open_service
+from controller.commands.client import Client
+from controller.commands.options import settings_from
+
+
+class Access(Protocol):
+    """What reading a board takes. Every method raises BoardGone for a board nobody knows."""
+
+    async def log(self, board: str) -> list[LogRecord]:
+        """All records, notes included."""
+
+    async def projection(self, board: str) -> Board | None:
+        """What the server keeps beside the log; None where that cannot be seen."""
+
+    async def value(self, board: str, key: str, stored: bytes) -> bytes:
+        """A value as JSON, where a reference may stand for it."""
+
+    async def why(self, board: str) -> list[dict[str, Any]]:
+        """Why each source acted or did not."""
+
+
+class Local:
+    """Boards on the server that the settings name."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def log(self, board: str) -> list[LogRecord]:
+        """See Access."""
+        records = await self._service.store.log(board)
+        if not records:
+            raise self._gone(board)
+        return records
+
+    async def projection(self, board: str) -> Board | None:
+        """See Access."""
+        found = await self._service.store.projection(board)
+        if found is None:
+            raise self._gone(board)
+        return found
+
+    async def value(self, board: str, key: str, stored: bytes) -> bytes:
+        """See Access."""
+        return await self._service.store.resolve(stored)
+
+    async def why(self, board: str) -> list[dict[str, Any]]:
+        """See Access."""
+        reasons = await self._service.why(board)
+        if reasons is None:
+            raise self._gone(board)
+        return [reason.to_json() for reason in reasons]
+
+    def _gone(self, board: str) -> BoardGone:
+        where = self._service.settings.redis_url or self._service.settings.data_dir
+        return BoardGone(
+            f"there is no board {board} in {where}",
+            hint="is --data (or BLACKBOARD_DATA_DIR, BLACKBOARD_URL) what it was when the board was made? "
+            "Ended boards are removed after BLACKBOARD_RETENTION_S",
+        )
+
+
+class Remote:
+    """Boards of a running service."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def log(self, board: str) -> list[LogRecord]:
+        """See Access."""
+        return await self._client.log(board)
+
+    async def projection(self, board: str) -> Board | None:
+        """See Access."""
+        return None
+
+    async def value(self, board: str, key: str, stored: bytes) -> bytes:
+        """See Access."""
+        return await self._client.value(board, key, stored)
+
+    async def why(self, board: str) -> list[dict[str, Any]]:
+        """See Access."""
+        return await self._client.why(board)
+
+
+@asynccontextmanager
+async def access(url: str, data: Path | None, *, sources: bool = False) -> AsyncIterator[Access]:
+    """Read from the service at `url`, else from what the settings name. `sources`: whether they are loaded (`why` asks)."""
+    if url:
+        async with Client(url) as client:
+            yield Remote(client)
+        return
+    settings = settings_from(data)
+    async with open_service(settings, roles=frozenset(), sources=None if sources else ()) as service:
+        yield Local(service)

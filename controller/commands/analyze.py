@@ -1,0 +1,166 @@
+"""`analyze`: one shot. A private server, controller and worker in this process; the boards stay for `replay` and `show`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from controller.commands import console
+from controller.commands.options import Data, Deadline, Files, Goal, Json, Only, existing, settings_from, words
+
+if TYPE_CHECKING:
+    from blackboard.board import Board
+    from blackboard.levels import Report
+    from controller.bootstrap import Service
+    from controller.desk import Submission
+    from controller.live import Painter, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one file."""
+
+    file: Path
+    board: Board
+    report: Report | None
+    outcome: dict[str, Any]
+    seconds: float
+
+    @property
+    def code(self) -> int:
+        """The exit code it stands for."""
+        if self.board.status != "completed":
+            return console.BOARD_FAILED
+        return console.TIMED_OUT if self.outcome.get("slug") == "deadline" else console.DONE
+
+
+def analyze(
+    ctx: typer.Context,
+    files: Files,
+    goal: Goal = "",
+    sources: Only = "",
+    deadline: Deadline = None,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Analyze documents and print their reports. Needs no service and no server.
+
+    Boards are kept in the data directory: `show`, `why`, `log` and `replay` work on their ids afterwards.
+    """
+    asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline}
+    code = console.run(_analyze(existing(files), asked, as_json=as_json, data=data, debug=ctx.obj.debug))
+    raise typer.Exit(code)
+
+
+async def _analyze(files: list[Path], asked: dict[str, Any], *, as_json: bool, data: Data, debug: bool) -> int:
+    import asyncio
+
+    from controller.bootstrap import open_service
+    from controller.commands.logs import configure_logs
+    from controller.live import Tracker, painter_for
+
+    # Somebody waits for the prompt: what runs after the last report is not worth a long drain.
+    settings = settings_from(data, drain_s=2.0)
+    configure_logs(settings, level=None if debug else "error")
+    async with open_service(settings, roles=frozenset({"controller", "worker"})) as service:
+        for broken in service.broken:
+            console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
+        submissions = [await _submission(service, file, asked) for file in files]
+        for submission in submissions:
+            service.desk.check(submission)
+        trackers = [Tracker(file.name) for file in files]
+        boards: list[str] = []
+        try:
+            with painter_for(trackers) as painter:
+                boards += [(await service.desk.submit(submission)).id for submission in submissions]
+                pairs = zip(boards, trackers, strict=True)
+                await asyncio.gather(*(_follow(service, board, tracker, painter) for board, tracker in pairs))
+        except asyncio.CancelledError:
+            for board in boards:
+                console.say(f"stopped; board {board} stays as it is: `blackboard up` with this data directory goes on")
+            raise
+        results = [await _result(service, *each) for each in zip(files, boards, trackers, strict=True)]
+    for result in results:
+        _print_json(result) if as_json else _print(result, titled=len(results) > 1)
+    return min((result.code for result in results if result.code), default=console.DONE)
+
+
+async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Submission:
+    import asyncio
+
+    from blackboard.errors import UsageError
+    from controller.desk import Submission
+
+    size, most = (await asyncio.to_thread(file.stat)).st_size, service.settings.max_upload_bytes
+    if size > most:
+        raise UsageError(
+            f"{file} holds {size:,} bytes; at most {most:,} are taken", hint="raise BLACKBOARD_MAX_UPLOAD_BYTES"
+        )
+    content = await asyncio.to_thread(file.read_bytes)
+    return Submission(sha256=await service.blobs.put(content), size=len(content), filename=file.name, **asked)
+
+
+async def _follow(service: Service, board: str, tracker: Tracker, painter: Painter) -> None:
+    """Until the board ends, from the same stream that watchers over HTTP get."""
+    from controller.commands.stream import PROGRESS, messages
+
+    async for message in messages(service.feed.subscribe(board)):
+        if message.event == PROGRESS:
+            name = tracker.hear(message.data)
+            painter.moved(tracker, [name] if name else [])
+            continue
+        record = message.record
+        if record is not None:
+            painter.moved(tracker, tracker.take(record))
+
+
+async def _result(service: Service, file: Path, id: str, tracker: Tracker) -> Result:
+    from blackboard.errors import BoardGone
+    from blackboard.levels import Report
+    from controller.commands.telling import outcome_of, report_key
+
+    board = await service.store.projection(id)
+    if board is None:
+        raise BoardGone(f"the board {id} of {file.name} was removed while it was read")
+    key = report_key(board)
+    report = Report.model_validate_json(await service.store.resolve(board.values[key])) if key else None
+    return Result(file, board, report, outcome_of(board.head), tracker.seconds)
+
+
+def _print(result: Result, *, titled: bool) -> None:
+    from controller.bootstrap import render
+
+    board, outcome = result.board, result.outcome
+    if titled:
+        console.out(f"==> {result.file} <==")
+    if result.report is not None:
+        console.out(render(result.report).rstrip() + "\n")
+    if outcome.get("coverage"):
+        console.out(console.coverage_table(outcome["coverage"]) + "\n")
+    if result.code:
+        console.say(f"{result.file}: {board.status}: {outcome.get('reason', 'no reason is known')}")
+    for each in outcome.get("degraded", ()):
+        console.say(f"degraded: {each['source']} on {each['binding']}: {each['reason']}")
+    console.say(f"board {board.id} {board.status} in {result.seconds:.2f} s, {board.revision} revisions")
+
+
+def _print_json(result: Result) -> None:
+    console.out_json(
+        {
+            "file": str(result.file),
+            "board": result.board.id,
+            "status": result.board.status,
+            "seconds": round(result.seconds, 3),
+            "revision": result.board.revision,
+            "outcome": result.outcome,
+            "report": result.report.model_dump(mode="json") if result.report else None,
+        }
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group's command."""
+    app.command()(analyze)

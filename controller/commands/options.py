@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from controller.settings import Settings
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where boards and documents are kept [env: BLACKBOARD_DATA_DIR]."),
+]
+Url = Annotated[
+    str, typer.Option("--url", metavar="URL", envvar="BLACKBOARD_URL", help="The running service's address.")
+]
+MaybeUrl = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        envvar="BLACKBOARD_URL",
+        help="Ask a running service instead of the data directory.",
+        show_default=False,
+    ),
+]
+BoardId = Annotated[str, typer.Argument(metavar="ID", help="The board's id.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Documents: PDF, images, text, office, mail...")]
+Goal = Annotated[str, typer.Option("--goal", metavar="LEVELS", help="Levels to settle, comma separated; all if empty.")]
+Only = Annotated[str, typer.Option("--sources", metavar="NAMES", help="Sources to use, comma separated; all if empty.")]
+Deadline = Annotated[
+    float | None,
+    typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Then the best partial result is taken."),
+]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Comma-separated words."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def settings_from(data: Path | None = None, **overrides: Any) -> Settings:
+    """The settings of this process: options over environment. Raises UsageError that names what is off."""
+    from pydantic import ValidationError
+
+    from blackboard.errors import UsageError
+    from controller.settings import Settings
+
+    given = {**overrides, **({"data_dir": data.expanduser().resolve()} if data is not None else {})}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(
+            f"the setting BLACKBOARD_{name} is off: {first['msg']}", hint="see docs/operating.md"
+        ) from error
+
+
+def existing(files: list[Path]) -> list[Path]:
+    """The files, if all can be read. Raises UsageError."""
+    from blackboard.errors import UsageError
+
+    for file in files:
+        if file.is_dir():
+            raise UsageError(f"{file} is a folder", hint=f"name the files: {file}/*")
+        try:
+            with file.open("rb"):
+                pass
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+    return files

@@ -1,0 +1,190 @@
+"""`up`, `serve`, `control`, `worker`: processes that run until they are told to stop.
+
+The first SIGTERM or SIGINT drains: no new work is taken, what runs may finish within `drain_s`, the rest is handed back,
+exit 0. A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controller.commands import console
+from controller.commands.options import Data, settings_from, words
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from controller.bootstrap import Service
+    from controller.settings import Settings
+
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on [env: BLACKBOARD_HOST].")]
+Port = Annotated[
+    int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one [env: BLACKBOARD_PORT].")
+]
+
+
+def up(ctx: typer.Context, host: Host = None, port: Port = None, data: Data = None) -> None:
+    """Run everything in one process: HTTP, controller, worker, and a private server when no BLACKBOARD_REDIS_URL is set."""
+    _start(ctx, {"api", "controller", "worker"}, data, host=host, port=port)
+
+
+def serve(ctx: typer.Context, host: Host = None, port: Port = None, data: Data = None) -> None:
+    """Run the HTTP door alone."""
+    _start(ctx, {"api"}, data, host=host, port=port)
+
+
+def control(ctx: typer.Context, data: Data = None) -> None:
+    """Run a controller alone. Several share the boards' partitions."""
+    _start(ctx, {"controller"}, data)
+
+
+def worker(
+    ctx: typer.Context,
+    only: Annotated[
+        str, typer.Option("--only", metavar="NAMES", help="Serve these sources alone, comma separated.")
+    ] = "",
+    data: Data = None,
+) -> None:
+    """Run a worker alone; as many as there is work for."""
+    _start(ctx, {"worker"}, data, **({"only": words(only)} if only else {}))
+
+
+def _start(ctx: typer.Context, roles: set[str], data: Data, **overrides: Any) -> None:
+    from controller.commands.logs import configure_logs
+
+    settings = settings_from(data, **{name: value for name, value in overrides.items() if value is not None})
+    configure_logs(settings, level="debug" if ctx.obj.debug else None)
+    _check_only(settings)
+    console.run(_run(settings, frozenset(roles)))
+
+
+def _check_only(settings: Settings) -> None:
+    from blackboard.errors import UsageError
+    from blackboard.registry import find_sources
+
+    if not settings.only:
+        return
+    known = {source.name for source in find_sources()[0]}
+    unknown = [name for name in settings.only if name not in known]
+    if unknown:
+        raise UsageError(f"there is no source {', '.join(unknown)}", hint=f"there are {', '.join(sorted(known))}")
+
+
+async def _run(settings: Settings, roles: frozenset[str]) -> None:
+    import asyncio
+
+    from controller.bootstrap import open_service
+
+    stop = asyncio.Event()
+    _on_signals(stop)
+    async with open_service(settings, roles=roles - {"api"}) as service:
+        for broken in service.broken:
+            console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
+        if "api" in roles:
+            async with _listening(service) as (url, gone):
+                _greet(url, service, roles)
+                await _first(stop.wait(), gone.wait())
+        else:
+            console.say(f"{', '.join(sorted(roles))} ready ({len(service.sources)} sources); Ctrl-C drains and stops")
+            await stop.wait()
+        console.say(f"stopping: what runs may finish within {settings.drain_s:g} s; a second signal ends at once")
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    import asyncio
+
+    def heard(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard, number)
+
+
+async def _first(*waits: Any) -> None:
+    import asyncio
+
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def _listening(service: Service) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Serve HTTP; the address, and an event that is set when the server has ended by itself.
+
+    On leaving, streams are ended first: else uvicorn waits for them until its grace is over.
+    """
+    import asyncio
+
+    import uvicorn
+
+    from blackboard.errors import UsageError
+    from controller.http.app import create_app
+
+    class Quiet(uvicorn.Server):
+        """Leaves signals to us, and says when it listens."""
+
+        async def startup(self, sockets: list[Any] | None = None) -> None:
+            await super().startup(sockets)
+            listens.set()
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    listens, gone = asyncio.Event(), asyncio.Event()
+    settings = service.settings
+    config = uvicorn.Config(
+        create_app(service),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=max(1, int(settings.drain_s)),
+        server_header=False,
+    )
+    try:
+        socket = config.bind_socket()
+    except (OSError, SystemExit) as error:
+        raise UsageError(
+            f"cannot listen on {settings.host}:{settings.port}", hint="is it taken? Choose another with --port"
+        ) from error
+    host, port = socket.getsockname()[:2]
+    server = Quiet(config)
+    task = asyncio.create_task(server.serve([socket]))
+    task.add_done_callback(lambda _: gone.set())
+    try:
+        await _first(listens.wait(), gone.wait())
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  an address to show, not to bind
+        yield f"http://{f'[{shown}]' if ':' in shown else shown}:{port}", gone
+    finally:
+        service.feed.finish()
+        server.should_exit = True
+        await task
+        socket.close()
+
+
+def _greet(url: str, service: Service, roles: frozenset[str]) -> None:
+    console.say(f"blackboard listens on {url} ({', '.join(sorted(roles))}; {len(service.sources)} sources)")
+    if not service.settings.redis_url:
+        console.say(f"boards are kept in {service.settings.data_dir}")
+    console.say(f"try: curl -F file=@document.pdf {url}/v1/documents")
+    console.say("Ctrl-C drains and stops")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group's commands."""
+    for command in (up, serve, control, worker):
+        app.command()(command)
