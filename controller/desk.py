@@ -1,0 +1,310 @@
+"""What people do to boards: submit, cancel, approve, retry, contribute. Every change is a commit like any other's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from blackboard.board import Board
+from blackboard.contract import Source
+from blackboard.entries import Activation, AgendaWrite, Answer, Commit, Fork, Header, Put, Retract, entry_key, level_of
+from blackboard.errors import BoardClosed, BoardGone, ConflictError, UsageError
+from blackboard.levels import Upload
+from blackboard.ports import Store
+from controller.settings import Settings
+from controller.values import EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
+from controller.views import BoardView
+
+UPLOAD = "upload/original"
+KEPT_BY_A_FORK = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms")
+"""Head fields that a retry takes over from the board it begins with."""
+
+
+class Putter(Protocol):
+    """The part of the blob store that submitting a text needs."""
+
+    async def put(self, data: bytes) -> str:
+        """Keep the bytes; their SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A document and what is asked of it. Either `text`, or `sha256` and `size` of bytes that lie in the blob store."""
+
+    sha256: str = ""
+    size: int = 0
+    text: str | None = None
+    filename: str | None = None
+    declared_type: str | None = None
+    tenant: str = "default"
+    goal: tuple[str, ...] = ()
+    """Levels to settle; () is all."""
+    sources: tuple[str, ...] = ()
+    """Names of the sources that may work on it; () is all."""
+    deadline_s: float | None = None
+    priority: Literal["interactive", "batch"] = "interactive"
+    hold: Literal["", "review"] = ""
+    by: str = "submitter"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a contribution came to. `version` is the entry's now; `created`: it was not there (or gone) before."""
+
+    key: str
+    version: int
+    revision: int
+    created: bool = False
+
+
+class Desk:
+    """Every method may raise what the store raises; those on a board raise BoardGone when the tenant has no such board."""
+
+    def __init__(self, store: Store, blobs: Putter, sources: Sequence[Source], settings: Settings) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._sources = {source.name: source for source in sources}
+        self._outputs = {source.name: frozenset(kind.level for kind in source.outputs) for source in sources}
+        self._settings = settings
+        self.levels = known_levels(sources)
+
+    async def view(self, board: str, *, tenant: str = "default") -> BoardView:
+        """The board by its head."""
+        head = await self._store.head(board)
+        if head is None or head.get("tenant") != tenant:
+            raise BoardGone("there is no such board")
+        return BoardView(board, head)
+
+    def check(self, document: Submission) -> dict[str, str]:
+        """The sources a board for it would begin with, name -> version.
+
+        Raises InvalidValue when a source or goal is unknown, or no chosen source contributes to a goal.
+        """
+        errors = []
+        for at, name in enumerate(document.sources):
+            if name not in self._sources:
+                errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
+        chosen = {name: s for name, s in self._sources.items() if not document.sources or name in document.sources}
+        reached = {level for name in chosen for level in self._outputs[name]}
+        for at, level in enumerate(document.goal):
+            if level not in reached:
+                errors.append(
+                    (f"/goal/{at}", f"no chosen source contributes to it; {', '.join(sorted(reached))} can be")
+                )
+        if document.deadline_s is not None and not 0 < document.deadline_s <= 30 * 86_400:
+            errors.append(("/deadline_s", "must be more than 0 and at most 2592000 seconds"))
+        if errors:
+            raise InvalidValue(errors)
+        return {name: source.version for name, source in chosen.items()}
+
+    async def submit(self, document: Submission) -> BoardView:
+        """Make a board for a document. Raises InvalidValue, see `check`."""
+        sources = self.check(document)
+        sha256, size = document.sha256, document.size
+        if document.text is not None:
+            data = document.text.encode()
+            sha256, size = await self._blobs.put(data), len(data)
+        upload = Upload(sha256=sha256, size=size, filename=document.filename, declared_type=document.declared_type)
+        head = {
+            "status": "open",
+            "tenant": document.tenant,
+            "incarnation": secrets.token_hex(6),
+            "goal": ",".join(document.goal),
+            "sources": orjson.dumps(sources).decode(),
+            "policy": "{}",
+            "filename": document.filename or "",
+            "priority": document.priority,
+            "hold": document.hold,
+        }
+        if document.deadline_s is not None:
+            head["deadline_ms"] = str(max(1, round(document.deadline_s * 1000)))
+        commit = Commit(
+            type="board.created",
+            by=document.by,
+            id=secrets.token_hex(16),
+            mode="person",
+            create=True,
+            head=head,
+            writes=(Put(UPLOAD, orjson.dumps(upload.model_dump())),),
+            due=self._due(head),
+            blobs=(sha256,),
+        )
+        board = self._store.new_id(document.tenant)
+        answer = _settled(await self._store.commit(board, commit))
+        return BoardView(board, {**head, "created": str(answer.at), "revision": str(answer.revision)})
+
+    def _due(self, head: Mapping[str, str]) -> tuple[tuple[str, int | None], ...]:
+        deadline = head.get("deadline_ms")
+        check = ("check", self._settings.check_ms)
+        return (check, ("deadline", int(deadline))) if deadline else (check,)
+
+    async def cancel(self, board: str, by: str, *, tenant: str = "default") -> BoardView:
+        """Ask for the end; the controller brings it about. Nothing happens to a board that has ended."""
+        return await self._mark(board, "cancel", by, tenant)
+
+    async def approve(self, board: str, by: str, *, tenant: str = "default") -> BoardView:
+        """Let a board that is held for review end. Raises BoardClosed when it has ended."""
+        view = await self._mark(board, "approved", by, tenant)
+        if view.ended and "approved" not in view.head:
+            raise BoardClosed("the board ended without being approved")
+        return view
+
+    async def _mark(self, board: str, field: str, by: str, tenant: str) -> BoardView:
+        view = await self.view(board, tenant=tenant)
+        if view.ended or field in view.head:
+            return view
+        commit = Commit(
+            type="board.changed", by=by, id=secrets.token_hex(16), mode="person", head={field: by}, note=True
+        )
+        answer = await self._store.commit(board, commit)
+        if answer.status == "closed":
+            return await self.view(board, tenant=tenant)
+        _settled(answer)
+        return BoardView(board, {**view.head, field: by, "revision": str(answer.revision)})
+
+    async def retry(self, board: str, by: str, activation: str | None = None, *, tenant: str = "default") -> str:
+        """Try again what failed; the id of the board where that happens.
+
+        On an open board, activations that failed for good are put back on the agenda (or `activation` alone); the id is
+        the board's own. A board that has ended is forked without its failed, cancelled and stale activations. Raises
+        NothingToRetry.
+        """
+        found = await self._store.projection(board)
+        if found is None or found.head.get("tenant") != tenant:
+            raise BoardGone("there is no such board")
+        if found.ended:
+            return await self._fork(found, by)
+        again = _failed_for_good(found, activation)
+        if not again:
+            raise NothingToRetry("no activation of this board has failed for good")
+        commit = Commit(
+            type="activation.retried",
+            by=by,
+            id=secrets.token_hex(16),
+            mode="person",
+            agenda=tuple(AgendaWrite(_anew(failed), due_ms=0) for failed in again),
+            agenda_checks=tuple((failed.id, "failed", failed.epoch) for failed in again),
+            note=True,
+        )
+        _settled(await self._store.commit(board, commit))
+        return board
+
+    async def _fork(self, old: Board, by: str) -> str:
+        head = {name: old.head[name] for name in KEPT_BY_A_FORK if name in old.head}
+        before: dict[str, str] = orjson.loads(old.head.get("sources") or "{}")
+        today = {name: self._sources[name].version for name in before if name in self._sources}
+        head |= {
+            "status": "open",
+            "incarnation": secrets.token_hex(6),
+            "sources": orjson.dumps(today).decode(),
+            "parent": f"{old.id}@{old.revision}",
+        }
+        agenda = {id: stored for id, stored in old.agenda.items() if stored.startswith(b"done|")}
+        upload = orjson.loads(old.values[UPLOAD]) if UPLOAD in old.values else {}
+        commit = Commit(
+            type="board.created",
+            by=by,
+            id=secrets.token_hex(16),
+            mode="person",
+            create=True,
+            head=head,
+            due=self._due(head),
+            blobs=tuple(upload[name] for name in ("sha256",) if name in upload),
+            fork=Fork(old.entries, old.values, agenda),
+        )
+        board = self._store.new_id(head.get("tenant", ""))
+        _settled(await self._store.commit(board, commit))
+        return board
+
+    async def put_entry(
+        self,
+        board: str,
+        key: str,
+        value: Any,
+        *,
+        if_version: int | None,
+        by: str,
+        pin: bool = True,
+        confidence: float = 1.0,
+        tenant: str = "default",
+    ) -> Written:
+        """A person's contribution. `if_version`: what must stand there now; 0: nothing live; None: whatever it is.
+
+        Raises InvalidKey, InvalidValue, BoardClosed, and EntryConflict with the current version.
+        """
+        level, _, name = key.partition("/")
+        entry_key(level, name)
+        data = canonical(self.levels, level, value)
+        put = Put(key, data, confidence, pin)
+        live, version, answer = await self._contribute(board, put, if_version, by, tenant)
+        return Written(key, answer.wrote[0][2] or version, answer.revision, created=not live)
+
+    async def delete_entry(
+        self, board: str, key: str, *, if_version: int | None, by: str, tenant: str = "default"
+    ) -> Written:
+        """Retract an entry, or a rival beside one (`level/name~source`). Raises as `put_entry` does."""
+        if level_of(key) == Upload.level:
+            raise InvalidValue([("", "the document as submitted cannot be removed")])
+        _, version, answer = await self._contribute(board, Retract(key), if_version, by, tenant)
+        return Written(key, answer.wrote[0][2] or version, answer.revision)
+
+    async def _contribute(
+        self, board: str, write: Put | Retract, if_version: int | None, by: str, tenant: str
+    ) -> tuple[bool, int, Answer]:
+        await self.view(board, tenant=tenant)
+        found = await self._store.entry(board, write.key)
+        header = Header.parse(found[0]) if found else None
+        version, live = (header.version, header.live) if header else (0, False)
+        if if_version and not live:
+            raise EntryConflict(write.key, version, live=False)
+        # A tombstone counts as nothing there, yet its version is what the script must still find.
+        expected = version if if_version is None or (if_version == 0 and not live) else if_version
+        commit = Commit(
+            type="contribution.committed",
+            by=by,
+            id=secrets.token_hex(16),
+            mode="person",
+            writes=(write,),
+            checks=((write.key, expected),),
+            note=True,
+        )
+        answer = await self._store.commit(board, commit)
+        if answer.status == "conflict":
+            actual = int(answer.mismatches[0].actual)
+            raise EntryConflict(write.key, actual, live=live or actual != version)
+        return live, version, _settled(answer)
+
+
+def _settled(answer: Answer) -> Answer:
+    if answer.status == "closed":
+        raise BoardClosed("the board has ended", hint="retry it: that makes a new board")
+    if answer.status == "gone":
+        raise BoardGone("there is no such board")
+    if not answer.ok:
+        raise ConflictError("the board changed meanwhile", hint="look again, then repeat")
+    return answer
+
+
+def _failed_for_good(board: Board, only: str | None) -> list[Activation]:
+    """The latest activations of their bindings that failed and are not about to be tried again."""
+    if only is not None and only not in board.agenda:
+        raise UsageError("there is no such activation")
+    latest: dict[tuple[str, str], Activation] = {}
+    for activation in (Activation.parse(id, stored) for id, stored in board.agenda.items()):
+        place = (str(activation.data["source"]), str(activation.data["binding"]))
+        if place not in latest or latest[place].data["n"] <= activation.data["n"]:
+            latest[place] = activation
+    return [
+        activation
+        for activation in latest.values()
+        if activation.status == "failed" and "retry_at" not in activation.data and only in (None, activation.id)
+    ]
+
+
+def _anew(failed: Activation) -> Activation:
+    data = {name: value for name, value in failed.data.items() if name not in ("error", "dead", "attempts", "retry_at")}
+    return Activation(failed.id, "pending", failed.epoch, failed.inputs, data)

@@ -1,0 +1,119 @@
+"""The HTTP service: resources, problems, and what holds for every request."""
+
+from __future__ import annotations
+
+import html
+import secrets
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from blackboard import __version__
+from blackboard.events import TYPES
+from controller.http import activations, boards, documents, entries, events, health, report
+from controller.http.door import Api
+from controller.http.models import FileDocument, Problem, TextDocument
+from controller.http.problems import CATALOGUE, install, render
+from controller.http.problems import Problem as ProblemError
+
+MOST_HEADER = 16 << 10
+MOST_TARGET = 8 << 10
+
+
+class Threshold:
+    """Gives every request an id and every answer a few headers, and turns away what is too large to look at."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        id = scope["request_id"] = secrets.token_hex(12)
+
+        async def passing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                headers["X-Request-ID"] = id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        problem = _too_much(scope)
+        if problem is not None:
+            await render(Request(scope), problem)(scope, receive, passing)
+            return
+        await self._app(scope, receive, passing)
+
+
+def _too_much(scope: Scope) -> ProblemError | None:
+    close = {"Connection": "close"}
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_TARGET:
+        return ProblemError("uri-too-long", headers=close)
+    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEADER:
+        return ProblemError("header-fields-too-large", headers=close)
+    headers = Headers(scope=scope)
+    if "transfer-encoding" in headers and "content-length" in headers:
+        # Two framings of one body are how requests are smuggled past a proxy.
+        return ProblemError("bad-request", headers=close)
+    return None
+
+
+def create_app(service: Api) -> FastAPI:
+    """The app over a running service. Closing the service is up to whoever opened it."""
+    app = FastAPI(
+        title="Blackboard",
+        version=__version__,
+        summary="Specialists read a document together on one shared, versioned board.",
+        redirect_slashes=False,
+    )
+    app.state.api = service
+    for resource in (documents, boards, report, entries, events, activations):
+        app.include_router(resource.router, prefix="/v1")
+    app.include_router(health.router)
+    app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)
+    install(app)
+    app.add_middleware(Threshold)
+    describe = app.openapi
+    app.openapi = lambda: _completed(describe())  # type: ignore[method-assign]
+    return app
+
+
+async def explain(request: Request, slug: str) -> Response:
+    """What a problem means: the page its `type` leads to."""
+    kind = CATALOGUE.get(slug)
+    if kind is None:
+        raise ProblemError("not-found")
+    title, about = html.escape(kind.title), html.escape(kind.about)
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<h1>{title}</h1><p>{about}</p><p>Status {kind.status}, type <code>/problems/{slug}</code>.</p></html>"
+    )
+    return HTMLResponse(page, headers={"Content-Security-Policy": "default-src 'none'"})
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the schemas that no route declares by itself."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    if "BoardEvent" in schemas:
+        return document
+    for model in (Problem, TextDocument, FileDocument):
+        described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(described.pop("$defs", {}))
+        schemas[model.__name__] = described
+    schemas.update(events.event_schema(sorted((*TYPES, "reset"))))
+    # FastAPI's own shape of errors is never answered.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None) if _is_default(operation["responses"].get("422")) else None
+    return document
+
+
+def _is_default(answer: dict[str, Any] | None) -> bool:
+    return answer is not None and "HTTPValidationError" in str(answer)

@@ -1,0 +1,249 @@
+"""Boards: list, look at (also as of a revision), the log, why, and what people may ask of one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from blackboard.board import Board, apply
+from blackboard.entries import Activation
+from blackboard.errors import UsageError
+from blackboard.events import to_json
+from blackboard.ports import Store
+from controller.http.body import read_options
+from controller.http.contents import entries_of
+from controller.http.door import (
+    BoardId,
+    Parameter,
+    answer,
+    api_of,
+    board_of,
+    caller_of,
+    documented,
+    query,
+    whole,
+)
+from controller.http.etags import etag, unchanged
+from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions, WhyModel
+from controller.http.problems import CATALOGUE, Problem, described
+from controller.views import BoardView, activation_view, links
+
+router = APIRouter(tags=["boards"])
+
+PAGE = 200
+LIMIT = Parameter(
+    "limit", whole(1, 200), 50, {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Boards a page."
+)
+CURSOR = Parameter("cursor", str, "", {"type": "string"}, "Where to go on: `next_cursor` of the page before.")
+AT = Parameter(
+    "at", whole(1, 10**12), 0, {"type": "integer", "minimum": 1}, "The board as it was at this revision, with contents."
+)
+
+
+@router.get(
+    "/boards",
+    operation_id="boards.list",
+    summary="List boards, newest first",
+    responses={200: {"model": BoardList, "description": "A page; `Link` names the next."}, **described()},
+    openapi_extra=documented(LIMIT, CURSOR),
+)
+async def list_boards(request: Request) -> Response:
+    """Pages are stable while boards are added: the cursor says behind which board to go on."""
+    given, tenant = query(request, LIMIT, CURSOR), caller_of(request).tenant
+    limit, before = given[LIMIT], _open_cursor(given[CURSOR], tenant)
+    try:
+        rows, cursor = await api_of(request).store.boards(tenant, before=before, limit=limit)
+    except UsageError:
+        raise _bad_cursor() from None
+    onward = _seal_cursor(cursor, tenant) if cursor else None
+    headers = {"Link": f'</v1/boards?limit={limit}&cursor={onward}>; rel="next"'} if onward else {}
+    return answer({"items": [shown(BoardView(row.id, row.head)) for row in rows], "next_cursor": onward}, 200, headers)
+
+
+@router.get(
+    "/boards/{board}",
+    operation_id="boards.get",
+    summary="Look at a board",
+    responses={
+        200: {"model": BoardModel, "description": "The board; `ETag` is its revision."},
+        304: {"description": "It is still at that revision."},
+        **described("invalid-header"),
+    },
+    openapi_extra=documented(AT),
+)
+async def get_board(request: Request, board: BoardId) -> Response:
+    """With `?at=` the log is folded up to that revision: no code runs, and the entries and the agenda come with it."""
+    at = query(request, AT)[AT]
+    view = await board_of(request, board)
+    if at > view.revision:
+        raise Problem("invalid-parameter", "`at` lies beyond the board's last revision.", parameter="at")
+    headers = {"ETag": etag(at or view.revision)}
+    if unchanged(request, at or view.revision):
+        return Response(status_code=304, headers=headers)
+    if not at:
+        return answer(shown(view), 200, headers)
+    store = api_of(request).store
+    folded = await _fold(store, board, at)
+    content = shown(BoardView(board, folded.head))
+    content["entries"] = await entries_of(store, folded)
+    content["activations"] = [activation_view(Activation.parse(id, stored)) for id, stored in folded.agenda.items()]
+    return answer(content, 200, headers)
+
+
+@router.get(
+    "/boards/{board}/log",
+    operation_id="boards.log",
+    summary="The whole log as JSON Lines",
+    responses={200: {"content": {"application/jsonl": {"schema": {"$ref": "#/components/schemas/BoardEvent"}}},
+                     "description": "One record a line, oldest first."}, **described()},
+    response_class=StreamingResponse,
+)  # fmt: skip
+async def get_log(request: Request, board: BoardId) -> Response:
+    """What `blackboard replay` reads. It ends with the last record there was when it was asked for, or a later one."""
+    query(request)
+    await board_of(request, board)
+    headers = {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="{board}.jsonl"'}
+    return StreamingResponse(_lines(api_of(request).store, board), 200, headers, "application/jsonl")
+
+
+@router.get(
+    "/boards/{board}/why",
+    operation_id="boards.why",
+    summary="Why each source acted, or did not",
+    responses={200: {"model": WhyModel}, **described()},
+)
+async def get_why(request: Request, board: BoardId) -> Response:
+    """Exactly what decides: the same function that puts sources to work gives these reasons."""
+    query(request)
+    await board_of(request, board)
+    reasons = await api_of(request).why(board)
+    if reasons is None:
+        raise Problem("not-found")
+    return answer({"board": board, "reasons": list(reasons)})
+
+
+@router.post(
+    "/boards/{board}/cancel",
+    operation_id="boards.cancel",
+    status_code=202,
+    summary="End a board early",
+    responses={
+        202: {"model": BoardModel},
+        200: {"model": BoardModel, "description": "It had ended already."},
+        **described(),
+    },
+)
+async def cancel(request: Request, board: BoardId) -> Response:
+    """What runs is stopped; what was contributed stays."""
+    return await _ask(request, board, "cancel")
+
+
+@router.post(
+    "/boards/{board}/approve",
+    operation_id="boards.approve",
+    status_code=202,
+    summary="Let a board held for review end",
+    responses={202: {"model": BoardModel}, **described("board-ended")},
+)
+async def approve(request: Request, board: BoardId) -> Response:
+    """A board submitted with `hold: review` stays open when everything is settled, until this."""
+    return await _ask(request, board, "approve")
+
+
+@router.post(
+    "/boards/{board}/retry",
+    operation_id="boards.retry",
+    status_code=202,
+    summary="Try again what failed",
+    responses={
+        202: {"model": BoardModel, "description": "`Location` names the board where it goes on."},
+        **described("nothing-to-retry", "validation-error"),
+    },
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": RetryOptions.model_json_schema()}}}},
+)
+async def retry(request: Request, board: BoardId) -> Response:
+    """On an open board, activations that failed for good run again. A board that has ended is forked."""
+    query(request)
+    options = await read_options(request, RetryOptions)
+    desk, caller = api_of(request).desk, caller_of(request)
+    place = await desk.retry(board, caller.person, options.activation, tenant=caller.tenant)
+    view = await board_of(request, place)
+    return answer(shown(view), 202, {"Location": links(place)["self"], "ETag": etag(view.revision)})
+
+
+async def _ask(request: Request, board: str, what: str) -> Response:
+    query(request)
+    await read_options(request, NoOptions)
+    desk, caller = api_of(request).desk, caller_of(request)
+    method = desk.cancel if what == "cancel" else desk.approve
+    view = await method(board, caller.person, tenant=caller.tenant)
+    return answer(shown(view), 200 if view.ended else 202, {"ETag": etag(view.revision)})
+
+
+def shown(view: BoardView) -> dict[str, Any]:
+    """A board; a failed one with the problem that says why."""
+    content = view.show()
+    if view.status == "failed" and view.outcome is not None:
+        slug = str(view.outcome.get("slug", ""))
+        title = CATALOGUE[slug].title if slug in CATALOGUE else slug.replace("-", " ").capitalize()
+        content["problem"] = {
+            "type": f"/problems/{slug}",
+            "title": title,
+            "status": 422,
+            "detail": view.outcome.get("reason", ""),
+        }
+    return content
+
+
+async def _fold(store: Store, board: str, at: int) -> Board:
+    folded, after = Board(board), "0-0"
+    while folded.revision < at:
+        records = await store.log(board, after, count=PAGE)
+        if not records:
+            raise Problem("not-found")  # removed meanwhile
+        for record in records:
+            if record.revision <= at:
+                apply(folded, record)
+        after = records[-1].id
+    return folded
+
+
+async def _lines(store: Store, board: str) -> AsyncIterator[bytes]:
+    after = "0-0"
+    while records := await store.log(board, after, count=PAGE):
+        yield b"".join(to_json(record) + b"\n" for record in records)
+        after = records[-1].id
+        if len(records) < PAGE:
+            return
+
+
+def _seal_cursor(cursor: str, tenant: str) -> str:
+    return base64.urlsafe_b64encode(_seal(cursor, tenant) + cursor.encode()).decode().rstrip("=")
+
+
+def _open_cursor(text: str, tenant: str) -> str:
+    if not text:
+        return ""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        cursor = raw[6:].decode("ascii")
+    except ValueError:
+        raise _bad_cursor() from None
+    # Base64 may spell the same bytes in several ways: only the one that was given is good.
+    if _seal_cursor(cursor, tenant) != text:
+        raise _bad_cursor()
+    return cursor
+
+
+def _seal(cursor: str, tenant: str) -> bytes:
+    """A checksum, so that a cursor changed by accident or play is refused; it keeps nothing secret."""
+    return hashlib.blake2b(cursor.encode(), digest_size=6, key=tenant.encode()[:64]).digest()
+
+
+def _bad_cursor() -> Problem:
+    return Problem("invalid-parameter", "`cursor` is not one that this listing gave.", parameter="cursor")

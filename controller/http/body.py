@@ -1,0 +1,80 @@
+"""Request bodies: how large, in which media type, and read as what."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from email.message import Message
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from controller.http.problems import Problem
+from controller.http.strict_json import loads
+from controller.values import pointers
+
+M = TypeVar("M", bound=BaseModel)
+
+MOST_JSON = 1 << 20
+"""Bytes of a JSON body."""
+
+
+def too_large(limit: int) -> Problem:
+    """The rest of the body is not read, so the connection cannot be used again."""
+    return Problem(
+        "content-too-large", f"The body may hold at most {limit:,} bytes.", headers={"Connection": "close"}, limit=limit
+    )
+
+
+def media_type(request: Request) -> tuple[str, Message]:
+    """The lower-case media type ("" when there is none) and its parameters. Raises Problem for a coded body."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise Problem("unsupported-content-encoding", headers={"Accept-Encoding": "identity"})
+    message = Message()
+    message["content-type"] = request.headers.get("content-type", "")
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return declared, message
+
+
+async def received(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises Problem content-too-large as soon as more than `limit` bytes are announced or here."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise too_large(limit)
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        if chunk:
+            yield chunk
+
+
+async def read_json(request: Request, *, accept: str = "application/json") -> Any:
+    """The body as strict JSON. Raises Problem; `accept`: what the answer to another media type names."""
+    declared, _ = media_type(request)
+    if declared != "application/json":
+        raise Problem("unsupported-media-type", headers={"Accept": accept, "Accept-Post": accept})
+    return loads(b"".join([chunk async for chunk in received(request, MOST_JSON)]))
+
+
+async def read_options(request: Request, model: type[M]) -> M:
+    """A body that may be left out: an object of options. Raises Problem."""
+    body = b"".join([chunk async for chunk in received(request, MOST_JSON)])
+    if not body:
+        return model()
+    declared, _ = media_type(request)
+    if declared != "application/json":
+        raise Problem(
+            "unsupported-media-type", headers={"Accept": "application/json", "Accept-Post": "application/json"}
+        )
+    return validated(model, loads(body))
+
+
+def validated(model: type[M], value: Any) -> M:
+    """Strictly. Raises Problem validation-error with a pointer to each part that is off."""
+    try:
+        return model.model_validate(value, strict=True)
+    except ValidationError as error:
+        raise Problem("validation-error", errors=pointers(error)) from None

@@ -1,0 +1,167 @@
+"""POST /v1/documents: a file as multipart/form-data, or a text as JSON. Answers at once; the board is the operation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from controller.desk import Submission
+from controller.http.body import media_type, read_json, received, too_large, validated
+from controller.http.door import Api, answer, api_of, caller_of, query
+from controller.http.models import BoardModel, DocumentOptions, TextDocument
+from controller.http.multipart import Multipart, Part
+from controller.http.problems import Problem, described
+from controller.http.sniff import contradicts, declares_entities
+
+router = APIRouter(tags=["documents"])
+
+ACCEPTED = "multipart/form-data, application/json"
+OVERHEAD = 1 << 20
+"""Bytes a multipart body may hold besides the file."""
+MOST_FIELD = 64 << 10
+SNIFFED = 1024
+"""Bytes looked at before a file is kept."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
+LISTS = ("goal", "sources")
+
+
+@router.post(
+    "/documents",
+    operation_id="documents.submit",
+    status_code=202,
+    summary="Submit a document",
+    responses={
+        202: {"model": BoardModel, "description": "The board that will hold the analysis; `Location` names it."},
+        **described(
+            "content-too-large", "unsupported-media-type", "unsupported-content-encoding", "media-type-mismatch",
+            "validation-error", "invalid-filename", "document-unsafe", "invalid-json", "invalid-encoding",
+            "invalid-unicode", "duplicate-member", "json-too-deep", "invalid-multipart",
+        ),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": {"$ref": "#/components/schemas/FileDocument"}},
+                "application/json": {"schema": {"$ref": "#/components/schemas/TextDocument"}},
+            },
+        }
+    },
+)  # fmt: skip
+async def submit(request: Request) -> Response:
+    """The document is accepted as it is; what cannot be read ends as a failed board that says why."""
+    query(request)
+    declared, parameters = media_type(request)
+    if declared == "application/json":
+        document = await _text_document(request)
+    elif declared == "multipart/form-data":
+        boundary = parameters.get_param("boundary", header="content-type")
+        if not isinstance(boundary, str) or not boundary:
+            raise Problem("invalid-multipart", "The Content-Type names no boundary.")
+        document = await _file_document(request, boundary)
+    else:
+        raise Problem("unsupported-media-type", headers={"Accept-Post": ACCEPTED})
+    view = await api_of(request).desk.submit(document)
+    shown = view.show()
+    return answer(shown, 202, {"Location": shown["links"]["self"], "ETag": f'"{view.revision}"', "Retry-After": "1"})
+
+
+async def _text_document(request: Request) -> Submission:
+    given = validated(TextDocument, await read_json(request, accept=ACCEPTED))
+    if declares_entities(given.text):
+        raise Problem("document-unsafe")
+    if given.filename is not None:
+        check_filename(given.filename)
+    return _submission(
+        request, given, text=given.text, filename=given.filename, declared_type="text/plain; charset=utf-8"
+    )
+
+
+async def _file_document(request: Request, boundary: str) -> Submission:
+    api = api_of(request)
+    body = received(request, api.settings.max_upload_bytes + OVERHEAD)
+    fields: dict[str, Any] = {}
+    kept: tuple[str, int, Part] | None = None
+    async for part in Multipart(body, boundary).parts():
+        if part.name in fields or (part.name == "file" and kept is not None):
+            raise Problem("validation-error", errors=[(f"/{part.name}", "is given twice")])
+        if part.name == "file":
+            # Options that came first are checked before a byte of the file is kept.
+            api.desk.check(_submission(request, _options(fields)))
+            kept = (*await _keep(api, part), part)
+        elif part.filename is not None:
+            raise Problem("validation-error", errors=[("/file", "the file's field must be called `file`")])
+        else:
+            fields[part.name] = await part.text(MOST_FIELD)
+    options = _options(fields)
+    if kept is None:
+        raise Problem("validation-error", errors=[("/file", "is missing")])
+    sha256, size, part = kept
+    declared = part.content_type[:255] if part.content_type.isprintable() else ""
+    return _submission(
+        request, options, sha256=sha256, size=size, filename=part.filename or None, declared_type=declared or None
+    )
+
+
+def _submission(request: Request, options: DocumentOptions, **document: Any) -> Submission:
+    return Submission(
+        tenant=caller_of(request).tenant,
+        goal=tuple(dict.fromkeys(options.goal)),
+        sources=tuple(dict.fromkeys(options.sources)),
+        deadline_s=options.deadline_s,
+        priority=options.priority,
+        hold=options.hold,
+        **document,
+    )
+
+
+def _options(fields: dict[str, str]) -> DocumentOptions:
+    """Form fields as options: lists are separated by commas."""
+    found: dict[str, Any] = dict(fields)
+    for name in LISTS:
+        if name in found:
+            found[name] = [word.strip() for word in fields[name].split(",") if word.strip()]
+    if "deadline_s" in found:
+        text = fields["deadline_s"].strip()
+        found["deadline_s"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) else text
+    return validated(DocumentOptions, found)
+
+
+async def _keep(api: Api, part: Part) -> tuple[str, int]:
+    if part.filename:
+        check_filename(part.filename)
+    limit = api.settings.max_upload_bytes
+    return await api.blobs.put_stream(_vetted(part, limit), limit)
+
+
+async def _vetted(part: Part, limit: int) -> AsyncIterator[bytes]:
+    """The file's bytes, once the first of them do not contradict its declared type."""
+    size, first = 0, b""
+    async for chunk in part.chunks():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        if first is not None:
+            first += chunk
+            if len(first) < SNIFFED:
+                continue
+            chunk, first = _checked(part, first), None  # type: ignore[assignment]
+        yield chunk
+    if first:
+        yield _checked(part, first)
+
+
+def _checked(part: Part, first: bytes) -> bytes:
+    if contradicts(first, part.content_type, part.filename or ""):
+        raise Problem("media-type-mismatch")
+    return first
+
+
+def check_filename(name: str) -> None:
+    """Raises Problem invalid-filename. The name is shown to people and never used as a path, yet others may use it so."""
+    if not name or "/" in name or "\\" in name or ".." in name or CONTROL.search(name) or len(name.encode()) > 255:
+        raise Problem("invalid-filename")

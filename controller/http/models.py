@@ -1,0 +1,219 @@
+"""Shapes of requests and answers. Requests are validated with these; answers are built as JSON and described by them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Millis = Annotated[int, Field(description="Milliseconds since 1970, by the server's clock.")]
+
+
+class Options(BaseModel):
+    """A request's object; unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DocumentOptions(Options):
+    """What is asked of an analysis."""
+
+    goal: Annotated[list[str], Field(max_length=100, description="Levels to settle; empty: all.")] = []
+    sources: Annotated[list[str], Field(max_length=200, description="Sources that may work on it; empty: all.")] = []
+    deadline_s: Annotated[float | None, Field(gt=0, le=2_592_000, description="Seconds until the best there is.")] = (
+        None
+    )
+    priority: Literal["interactive", "batch"] = "interactive"
+    hold: Annotated[Literal["", "review"], Field(description="`review`: wait for approval before the end.")] = ""
+
+
+class TextDocument(DocumentOptions):
+    """A text to analyse."""
+
+    text: str
+    filename: str | None = None
+
+
+class FileDocument(DocumentOptions):
+    """A file to analyse. In a form, lists are separated by commas."""
+
+    file: Annotated[str, Field(json_schema_extra={"format": "binary"})]
+
+
+class RetryOptions(Options):
+    """What to try again on an open board."""
+
+    activation: Annotated[str | None, Field(max_length=200)] = None
+
+
+class NoOptions(Options):
+    """An empty object, or no body at all."""
+
+
+class FieldError(BaseModel):
+    """Where a body is off."""
+
+    pointer: Annotated[str, Field(description="JSON Pointer (RFC 6901) into the body.")]
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `type` resolves to a page that explains the problem."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    instance: str | None = None
+    errors: list[FieldError] = []
+
+
+class Outcome(BaseModel):
+    """How a board ended."""
+
+    model_config = ConfigDict(extra="allow")
+
+    slug: str
+    reason: str
+    disputes: int = 0
+    degraded: list[dict[str, Any]] = []
+    coverage: dict[str, dict[str, str]] = {}
+    cost_usd: float = 0.0
+    partial: bool = False
+
+
+class BoardModel(BaseModel):
+    """A board. `entries`, `values` and `activations` are there only with `?at=`."""
+
+    id: str
+    status: Literal["open", "completed", "failed", "cancelled"]
+    revision: int
+    incarnation: str
+    created: Millis
+    ended: Millis | None = None
+    filename: str | None = None
+    goal: list[str]
+    sources: dict[str, str]
+    priority: Literal["interactive", "batch"]
+    hold: str | None = None
+    deadline_ms: int | None = None
+    parent: str | None = None
+    approved: str | None = None
+    cancelled_by: str | None = None
+    outcome: Outcome | None = None
+    problem: Problem | None = None
+    links: dict[str, str]
+    entries: list[EntryModel] | None = None
+    activations: list[ActivationModel] | None = None
+
+
+class BoardList(BaseModel):
+    """One page, newest first."""
+
+    items: list[BoardModel]
+    next_cursor: str | None
+
+
+class EntryModel(BaseModel):
+    """One entry with its value. `rival_of`: the entry it is a suggestion beside."""
+
+    key: str
+    level: str
+    name: str
+    version: int
+    confidence: float
+    owner: str
+    pinned: bool
+    activation: str
+    digest: str
+    size: int
+    rival_of: str | None = None
+    value: Any
+
+
+class EntryList(BaseModel):
+    """Live entries in key order, as of one revision."""
+
+    board: str
+    revision: int
+    items: list[EntryModel]
+
+
+class InputModel(BaseModel):
+    """What an activation reads. `checked`: whether a change of it makes the activation stale."""
+
+    key: str
+    version: int
+    checked: bool
+
+
+class ActivationModel(BaseModel):
+    """One run of a source on one binding, and when it was put on the agenda, claimed and finished."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    status: Literal["pending", "running", "done", "failed", "stale", "cancelled"]
+    epoch: int
+    source: str
+    version: str
+    binding: str
+    inputs: list[InputModel]
+    pending_at: Millis | None = None
+    claimed_at: Millis | None = None
+    finished_at: Millis | None = None
+
+
+class ActivationList(BaseModel):
+    """A board's agenda in order of appearance."""
+
+    board: str
+    revision: int
+    items: list[ActivationModel]
+
+
+class ReportModel(BaseModel):
+    """The analysis. While `partial`, `contributions` holds what there is on each level."""
+
+    board: str
+    status: str
+    revision: int
+    partial: bool
+    outcome: Outcome | None = None
+    report: dict[str, Any] | None
+    contributions: dict[str, list[EntryModel]] | None = None
+
+
+class WhyModel(BaseModel):
+    """For every source and binding, why it acted or did not."""
+
+    board: str
+    reasons: list[dict[str, Any]]
+
+
+class SourceList(BaseModel):
+    """Knowledge sources of this process, and plug-ins that could not be loaded."""
+
+    items: list[dict[str, Any]]
+    broken: list[dict[str, str]]
+
+
+class Check(BaseModel):
+    """One check of readiness."""
+
+    ok: bool
+    ms: float
+    error: str | None = None
+
+
+class Health(BaseModel):
+    """Whether the process lives, or is ready to serve."""
+
+    status: Literal["ok", "ready", "unavailable"]
+    checks: dict[str, Check] | None = None
+
+
+BoardModel.model_rebuild()

@@ -1,0 +1,228 @@
+"""Every error as an RFC 9457 problem: the catalogue, the exception, and how other errors become one.
+
+A problem never repeats what was sent. `type` resolves to a page of this service that explains it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+
+from blackboard.errors import (
+    BlackboardError,
+    BoardClosed,
+    BoardGone,
+    ConflictError,
+    LogError,
+    StorageError,
+    StorageFull,
+    UsageError,
+)
+from controller.values import EntryConflict, InvalidValue
+
+MEDIA_TYPE = "application/problem+json"
+HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its status, and what it says when nothing more is known."""
+
+    status: int
+    title: str
+    about: str
+
+
+CATALOGUE: Mapping[str, Kind] = {
+    "bad-request": Kind(400, "Bad request", "The request could not be understood."),
+    "invalid-json": Kind(400, "Not JSON", "The body must be one JSON value as RFC 8259 defines it."),
+    "invalid-encoding": Kind(400, "Not UTF-8", "Text must be UTF-8, without a byte order mark."),
+    "invalid-unicode": Kind(400, "Unusable characters", "Text holds a NUL character or half of a surrogate pair."),
+    "duplicate-member": Kind(400, "Member given twice", "An object of the body has two members of the same name."),
+    "json-too-deep": Kind(400, "JSON nested too deeply", "The body is nested more than 64 levels deep."),
+    "invalid-multipart": Kind(400, "Not multipart/form-data", "The body's parts, or its boundary, are malformed."),
+    "invalid-parameter": Kind(
+        400, "Invalid query parameter", "A query parameter is unknown, given twice, or has no such value."
+    ),
+    "invalid-header": Kind(400, "Invalid header", "A header field has no value this service can read."),
+    "invalid-last-event-id": Kind(
+        400, "Invalid Last-Event-ID", "It must be an id this stream gave: `<incarnation>.<revision>-<n>`."
+    ),
+    "not-found": Kind(404, "Not found", "There is nothing here, or it is not yours."),
+    "method-not-allowed": Kind(405, "Method not allowed", "The header Allow lists what can be done here."),
+    "report-not-ready": Kind(
+        409, "The report is not ready", "The board is still open. `?partial=true` answers what there is by now."
+    ),
+    "no-report": Kind(409, "There is no report", "The board ended without one. `?partial=true` answers what there is."),
+    "board-ended": Kind(
+        409, "The board has ended", "A board that has ended never changes again. Retrying it makes a new board."
+    ),
+    "nothing-to-retry": Kind(409, "Nothing to retry", "No activation of this open board has failed for good."),
+    "conflict": Kind(409, "Conflict", "What was checked no longer held."),
+    "precondition-failed": Kind(
+        412, "Precondition failed", "The entry is not at the version the request asked for; read it again."
+    ),
+    "content-too-large": Kind(413, "Content too large", "The body is larger than this service accepts."),
+    "uri-too-long": Kind(414, "URI too long", "The request's target is longer than 8 KB."),
+    "unsupported-media-type": Kind(
+        415, "Unsupported media type", "The header Accept-Post or Accept says what is read."
+    ),
+    "unsupported-content-encoding": Kind(415, "Unsupported content encoding", "Send the body without any coding."),
+    "media-type-mismatch": Kind(
+        415, "Content is not what it is declared to be", "The file's first bytes contradict its declared type."
+    ),
+    "validation-error": Kind(422, "Invalid content", "The body is well formed, but not what is expected here."),
+    "invalid-filename": Kind(
+        422,
+        "Invalid file name",
+        "A file name may hold no slash, backslash, `..` or control character, and at most 255 bytes.",
+    ),
+    "invalid-key": Kind(422, "Invalid entry", "The level or the name of the entry breaks the grammar of keys."),
+    "document-unsafe": Kind(422, "Unsafe document", "The text declares XML entities, which are refused on sight."),
+    "precondition-required": Kind(
+        428, "Precondition required", "Say which version you change: `If-Match`, or `If-None-Match: *` for a new entry."
+    ),
+    "header-fields-too-large": Kind(431, "Header fields too large", "The request's header is longer than 16 KB."),
+    "document-unreadable": Kind(422, "Unreadable document", "It is encrypted, corrupt, empty or of no known type."),
+    "document-too-complex": Kind(422, "Document too complex", "It is over a limit, or it kills its parser."),
+    "source-failed": Kind(422, "A source failed", "A knowledge source that the analysis requires failed for good."),
+    "deadline": Kind(422, "Deadline passed", "The deadline passed before anything was contributed."),
+    "empty": Kind(422, "Nothing was contributed", "No source contributed anything to the goal."),
+    "internal-error": Kind(500, "Internal error", "Something is wrong here; the request id finds it in the log."),
+    "storage-unavailable": Kind(503, "Storage unavailable", "The storage cannot be reached; try again shortly."),
+    "storage-full": Kind(503, "Storage full", "The storage has no room left; nothing was changed."),
+    "stopping": Kind(503, "Stopping", "This process is stopping; try again and another will answer."),
+}
+"""Slug -> kind. Slugs are stable."""
+
+
+class Problem(Exception):
+    """An answer that is an error. `more` are extension members; `errors` are (JSON pointer, detail) pairs."""
+
+    def __init__(
+        self,
+        slug: str,
+        detail: str = "",
+        *,
+        errors: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(slug)
+        self.slug = slug
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        self.more = more
+
+
+def request_id(request: Request) -> str:
+    """The id every answer to this request carries."""
+    return str(request.scope.get("request_id", ""))
+
+
+def render(request: Request, problem: Problem) -> Response:
+    """The answer. That nothing is found says nothing else: not even `instance`, so that all such answers are alike."""
+    kind = CATALOGUE[problem.slug]
+    host = request.headers.get("host", "")
+    origin = f"{request.url.scheme}://{host}" if HOST.match(host) else ""
+    shown: dict[str, Any] = {
+        "type": f"{origin}/problems/{problem.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem.detail or kind.about,
+        "request_id": request_id(request),
+    }
+    if kind.status != 404:
+        shown["instance"] = f"urn:request:{request_id(request)}"
+    if problem.errors:
+        shown["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in problem.errors]
+    shown.update(problem.more)
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    return Response(orjson.dumps(shown), kind.status, headers, MEDIA_TYPE)
+
+
+def problem_of(request: Request, error: Exception) -> Problem:
+    """What an error of the layers below means over HTTP."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StorageFull):
+        return Problem("storage-full", headers={"Retry-After": "30"})
+    if isinstance(error, StorageError):
+        return Problem("storage-unavailable", headers={"Retry-After": "2"})
+    if isinstance(error, BoardGone):
+        return Problem("not-found")
+    if isinstance(error, BoardClosed):
+        links = {"retry": f"/v1/boards/{request.path_params.get('board', '')}/retry"}
+        return Problem("board-ended", links=links)
+    if isinstance(error, EntryConflict):
+        headers = {"ETag": f'"{error.current}"'} if error.live else {}
+        return Problem("precondition-failed", headers=headers, current_version=error.current)
+    if isinstance(error, ConflictError):
+        return Problem(error.slug if error.slug in CATALOGUE else "conflict")
+    if isinstance(error, InvalidValue):
+        return Problem("validation-error", errors=error.errors)
+    if isinstance(error, UsageError):
+        return Problem(error.slug if error.slug in CATALOGUE else "validation-error")
+    if isinstance(error, ClientDisconnect):
+        return Problem("bad-request")
+    return Problem("internal-error")
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return render(request, problem_of(request, error))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = ", ".join(sorted(_methods(request.app.routes, request)))
+        return render(request, Problem("method-not-allowed", headers={"Allow": allowed}))
+    slugs = {404: "not-found", 413: "content-too-large"}
+    return render(request, Problem(slugs.get(error.status_code, "bad-request")))
+
+
+async def _on_parameters(request: Request, error: Exception) -> Response:
+    return render(request, Problem("invalid-parameter"))
+
+
+def _methods(routes: Iterable[BaseRoute], request: Request) -> set[str]:
+    found: set[str] = set()
+    for route in routes:
+        # A router says of each route alone what it allows; a resource's methods are spread over several.
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+            found |= _methods(getattr(route, "routes", None) or (), request)
+    return found
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the app end as a problem."""
+    for kind in (Problem, BlackboardError, LogError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _on_error)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_parameters)
+
+
+def described(*slugs: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer these problems, besides those every route may answer."""
+    by_status: dict[int, list[str]] = {}
+    for slug in (*slugs, "invalid-parameter", "not-found", "storage-unavailable", "storage-full", "internal-error"):
+        by_status.setdefault(CATALOGUE[slug].status, []).append(slug)
+    return {
+        status: {
+            "description": "; ".join(f"`{slug}`: {CATALOGUE[slug].about}" for slug in dict.fromkeys(names)),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, names in sorted(by_status.items())
+    }
