@@ -212,21 +212,37 @@ def _state(plan: Plan, track: Track, binding: Binding, is_open: bool) -> tuple[S
         return "waiting", ""
     if node.by and (carrier := _group_waits(plan, node, binding.id)):
         return "waiting", carrier
-    if run is not None and _same(plan, node, binding, run):
-        if run.activation.status == "done":
-            return "done", ""
-        if run.activation.status == "failed":
-            error = str(run.activation.data.get("error", {}).get("message", ""))
-            return ("retry" if "retry_at" in run.activation.data else "failed"), error
-    if node.source.when is not None:
-        try:
-            if not plan.fulfils(node.source, binding):
-                return "skipped", "its precondition is false"
-        except Exception as error:  # an author's code may raise anything; it fails this binding, never the loop
-            return "failed", f"its precondition raised {type(error).__name__}: {error}"
+    # A loop source's outputs survive its `when`. Others are asked first: what a run read may have moved since the
+    # decision, to where it should not have run.
+    for judge in (_verdict, _unwanted) if node.source.is_loop else (_unwanted, _verdict):
+        if (found := judge(plan, node, binding)) is not None:
+            return found
     if node.source.max_rounds is not None and next_round(plan, node, binding) > node.source.max_rounds:
         return "spent", f"its {node.source.max_rounds} rounds are used up"
     return "ready", ""
+
+
+def _verdict(plan: Plan, node: Node, binding: Binding) -> tuple[State, str] | None:
+    """What an earlier run says of the binding, if it read what there is now."""
+    for run in (binding.latest, binding.finished):
+        if run is None or run.activation.status not in ("done", "failed") or not _same(plan, node, binding, run):
+            continue
+        if run.activation.status == "failed":
+            error = str(run.activation.data.get("error", {}).get("message", ""))
+            return ("failed" if run.finished else "retry"), error
+        if node.source.is_loop or plan.keeps(node.name, run):
+            return "done", ""
+    return None
+
+
+def _unwanted(plan: Plan, node: Node, binding: Binding) -> tuple[State, str] | None:
+    """What the source's precondition says of the binding, unless it holds."""
+    if node.source.when is None:
+        return None
+    try:
+        return None if plan.fulfils(node.source, binding) else ("skipped", "its precondition is false")
+    except Exception as error:  # an author's code may raise anything; it fails this binding, never the loop
+        return "failed", f"its precondition raised {type(error).__name__}: {error}"
 
 
 def _unmoved(plan: Plan, binding: Binding, run: Run) -> bool:
@@ -261,10 +277,10 @@ def outside(plan: Plan, node: Node, binding: Binding) -> str:
 
 def next_round(plan: Plan, node: Node, binding: Binding) -> int:
     """Which round a loop source's next run on this binding would be, from 1."""
-    run = binding.latest
+    run = binding.finished
     if run is None or run.activation.data.get("outside") != outside(plan, node, binding):
         return 1
-    return int(run.activation.data["round"]) + (1 if run.finished else 0)
+    return int(run.activation.data["round"]) + 1
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
@@ -311,7 +327,7 @@ def _retry(binding: Binding, now: int) -> Step | None:
 
 
 def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
-    node, run = track.node, binding.latest
+    node = track.node
     own = tuple((key, binding.own[key], True) for key in sorted(binding.own))
     others = tuple((key, version, False) for x in node.all for key, version in sorted(plan.levels[x].versions.items()))
     data: dict[str, Any] = {
@@ -319,7 +335,7 @@ def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
         "version": node.source.version,
         "config": node.source.configuration,
         "binding": binding.id,
-        "n": _number(run),
+        "n": _number(binding),
         "decided": plan.revision,
     }
     if node.source.is_loop:
@@ -333,23 +349,23 @@ def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
     if known is not None:
         if known.under_way:
             return None
-        data["stales"] = known.data.get("stales", 0)
+        data.update((name, known.data[name]) for name in ("stales", "attempts") if name in known.data)
         return Step(Activation(id, "pending", known.epoch, own + others, data), (known.status, known.epoch))
     return Step(Activation(id, "pending", 0, own + others, data), ("", 0))
 
 
-def _number(run: Run | None) -> int:
+def _number(binding: Binding) -> int:
     """One more than the runs that finished: an entry that came and went would else bring an old activation back."""
-    return 1 if run is None else run.n + run.finished
+    return 1 if binding.finished is None else binding.finished.n + 1
 
 
 def _identity(plan: Plan, node: Node, binding: Binding, round: int) -> str:
     """Deterministic: the same source on the same inputs, after as many runs, is the same activation."""
     words = [node.name, node.source.version, node.source.configuration, binding.id, str(round)]
-    words.append(str(_number(binding.latest)))
+    words.append(str(_number(binding)))
     words += [f"{key}@{binding.own[key]}" for key in sorted(binding.own)]
     words += [f"{plan.levels[level].signature:x}" for level in node.all]
-    looked = binding.latest.activation.data.get("lookups") if binding.latest else None
+    looked = binding.finished.activation.data.get("lookups") if binding.finished else None
     if looked:
         words += [f"{key}@{plan.version(key)}" for key in sorted(looked["keys"])]
         words += [f"{level}={plan.levels[level].signature:x}" for level in sorted(looked["levels"])]

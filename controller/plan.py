@@ -46,6 +46,8 @@ class Plan:
         """All that are pending or running, those of sources nobody knows here included."""
         self.live: dict[str, Live] = {}
         """Live entries, rivals included."""
+        self.erased: set[str] = set()
+        """Entries that are gone, but not by a person's wish."""
         self.revised: set[str] = set()
         """Live entries in which a reviser replaced somebody else's text."""
         self.outside: list[int] = [0] * len(graph.loops)
@@ -122,6 +124,12 @@ class Plan:
             self.levels[level].signature == int(signature, 16) for level, signature in looked["levels"].items()
         )
 
+    def keeps(self, source: str, run: Run) -> bool:
+        """Whether what a run wrote still stands, by whoever's hand, or a person removed it."""
+        if not run.wrote or self.erased.isdisjoint(run.wrote):
+            return True
+        return all(key not in self.erased or f"{key}~{source}" in self.live for key in run.wrote)
+
     @property
     def disputes(self) -> int:
         """Rivals that say something else than the entry they stand beside."""
@@ -135,7 +143,7 @@ class Plan:
         for key in self.revised:
             entry = self.live[key]
             track = self.tracks.get(entry.base_owner)
-            if track is not None and not track.active:
+            if track is not None and not track.active and not track.node.source.is_loop:
                 author = track.bindings.get(track.wrote.get(key, ""))
                 if author is None or author.state != "done":
                     found[key] = entry.owner
@@ -162,32 +170,35 @@ class Plan:
         if activation.under_way:
             binding.running[activation.id] = activation
         run = Run.of(activation)
-        if binding.latest is not None and binding.latest.order > run.order:
-            return
-        if binding.latest is not None:
-            for key in binding.latest.wrote or ():
-                if track.wrote.get(key) == binding.id:
-                    del track.wrote[key]
+        if binding.latest is None or binding.latest.order <= run.order:
+            binding.latest = run
+        if run.finished and (binding.finished is None or binding.finished.order <= run.order):
+            self._finish(track, binding, run)
+
+    def _finish(self, track: Track, binding: Binding, run: Run) -> None:
+        for key in (binding.finished.wrote if binding.finished else None) or ():
+            if track.wrote.get(key) == binding.id:
+                del track.wrote[key]
         track.wrote.update((key, binding.id) for key in run.wrote or ())
-        binding.latest = run
-        looked = activation.data.get("lookups")
-        if looked:
-            for word in (*looked["keys"], *looked["levels"]):
-                self._lookers.setdefault(word, set()).add((track.node.name, binding.id))
+        binding.finished = run
+        looked = run.activation.data.get("lookups")
+        for word in (*looked["keys"], *looked["levels"]) if looked else ():
+            self._lookers.setdefault(word, set()).add((track.node.name, binding.id))
 
     def _set_entry(self, key: str, text: str, value: bytes | None) -> None:
-        version, state, _, digest, _, _, owner, activation, base = text.split("|")
+        version, state, pin, digest, _, _, owner, activation, base = text.split("|")
         live = state == "live"
-        self._set_owner(key, owner if live and not base else "", activation)
+        base_owner, _, base_digest = base.rpartition(":")
+        revised = live and bool(base_digest)
+        self._set_owner(key, owner if live and not revised else "", activation)
         self.live.pop(key, None)
-        self.revised.discard(key)
         if live:
-            self.live[key] = Live(int(version), digest, owner, activation, base.rpartition(":")[0])
-            if base:
-                self.revised.add(key)
+            self.live[key] = Live(int(version), digest, owner, activation, base_owner if revised else "")
+        (self.revised.add if revised else self.revised.discard)(key)
+        name = level_of(key)
+        self._set_erased(key, name, not live and pin == "0")
         if is_rival(key):
             return
-        name = level_of(key)
         self._set_outside(key, name, owner if live else "", digest, base)
         level = self.levels.get(name)
         if level is None:
@@ -225,13 +236,23 @@ class Plan:
         if node.source.carries:
             binding.carried = {name: id if node.by else str(fields.get(name)) for name in node.source.carries.values()}
 
+    def _set_erased(self, key: str, level: str, erased: bool) -> None:
+        if erased == (key in self.erased) and not is_rival(key):
+            return
+        (self.erased.add if erased else self.erased.discard)(key)
+        for name in self.graph.contributors.get(level, ()):
+            track = self.tracks[name]
+            id = track.wrote.get(key.partition("~")[0], "")
+            if id in track.bindings:
+                track.touched.add(id)
+
     def _set_outside(self, key: str, level: str, owner: str, digest: str, base: str) -> None:
         """Keep the sum of what a loop's level holds from outside it: a revised entry counts as what it was before."""
         for number in self.graph.loops_of_level.get(level, ()):
             self.outside[number] -= self._outside_marks.pop((number, key), 0)
             if owner in self.graph.loops[number].sources:
                 owner, _, digest = base.rpartition(":")
-            if owner and owner not in self.graph.loops[number].sources:
+            if owner and digest and owner not in self.graph.loops[number].sources:
                 self._outside_marks[number, key] = mark(f"{key}:{owner}:{digest}", 0)
                 self.outside[number] += self._outside_marks[number, key]
 
@@ -272,7 +293,7 @@ class Plan:
             self._owners.pop(key, None)
             self.orphans[key] = (track.node.name, binding.id, activation)
         if binding.latest is not None:
-            track.past[binding.id] = binding.latest
+            track.past[binding.id] = (binding.latest, binding.finished)
         del track.bindings[binding.id]
 
     # -- values out ------------------------------------------------------------------------------------------------

@@ -51,13 +51,13 @@ class LevelState:
 
 @dataclass(slots=True)
 class Run:
-    """The latest activation of a binding, with what it read, ready to be compared."""
+    """One activation of a binding, with what it read, ready to be compared."""
 
     activation: Activation
     own: dict[str, int]
     sums: dict[str, int]
     wrote: frozenset[str] | None
-    """Keys it says it wrote, unchanged ones and rivals under their entry's key too; None when it has not finished or does not say."""
+    """Keys it says it wrote, unchanged and rival ones too; None when it has not finished or does not say."""
 
     @classmethod
     def of(cls, activation: Activation) -> Run:
@@ -85,8 +85,9 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to a result, if only a failure."""
-        return self.activation.status in ("done", "failed")
+        """Whether it is done, or failed for good."""
+        status = self.activation.status
+        return status == "done" or (status == "failed" and "retry_at" not in self.activation.data)
 
 
 @dataclass(slots=True)
@@ -99,6 +100,8 @@ class Binding:
     carried: dict[str, str] = field(default_factory=dict)
     """Field of the input -> value, for the fields that outputs carry on."""
     latest: Run | None = None
+    finished: Run | None = None
+    """The latest that was done, or failed for good: it says whether the binding is dirty."""
     running: dict[str, Activation] = field(default_factory=dict)
     """Its activations that are pending or running: one, but while two controllers overlap."""
     outputs: dict[str, str] = field(default_factory=dict)
@@ -138,16 +141,17 @@ class Track:
     """Bindings with activations under way that must not be."""
     obsolete: set[str] = field(default_factory=set)
     """Bindings with outputs that must be retracted."""
-    past: dict[str, Run] = field(default_factory=dict)
-    """Latest activations of bindings that are no more, should they come back."""
+    past: dict[str, tuple[Run | None, Run | None]] = field(default_factory=dict)
+    """Latest and latest finished activations of bindings that are no more, should they come back."""
     wrote: dict[str, str] = field(default_factory=dict)
-    """Key -> the binding whose latest run says that it wrote it."""
+    """Key -> the binding whose latest finished run says that it wrote it."""
 
     def binding(self, id: str) -> Binding:
         """The binding of that id, made if need be, and touched."""
         found = self.bindings.get(id)
         if found is None:
-            found = self.bindings[id] = Binding(id, latest=self.past.pop(id, None))
+            found = self.bindings[id] = Binding(id)
+            found.latest, found.finished = self.past.pop(id, (None, None))
         self.touched.add(id)
         return found
 
@@ -180,7 +184,7 @@ class Track:
         if binding.state != "ready":
             binding.queued = -1
             return
-        rank = binding.latest.n if binding.latest else 0
+        rank = binding.finished.n if binding.finished else 0
         if rank != binding.queued:
             binding.queued = rank
             heapq.heappush(self.heap, (rank, binding.id))
@@ -205,7 +209,7 @@ def obsolete_outputs(track: Track, binding: Binding) -> list[str]:
     What the failed run itself had contributed stays, as the best there is. A loop source's outputs survive its `when`.
     What a surplus activation left behind is known by not being among what the finished one says that it wrote.
     """
-    run = binding.latest
+    run = binding.finished
     if track.node.source.is_loop:
         return []
     if binding.state == "done" and run is not None and run.wrote is not None:
