@@ -17,15 +17,21 @@ from blackboard.entries import Activation, level_of, name_of
 from blackboard.events import LogRecord
 
 WAITING = frozenset({"pending", "running"})
+OF_A_PAGE = frozenset({"layer", "reading", "page", "mentions", "claim"})
 LINE_EVERY_S = 1.0
 """How often a plain line tells of one source, its last step aside."""
 BAR = 20
 
 
 def place_of_binding(binding: str) -> str:
-    """`page 3` for what works on a page, else `document`."""
-    name = (name_of(binding) or binding).partition(".")[0]
-    return f"page {int(name)}" if name[:4].isdigit() else "document"
+    """`page 3` for what works on a page or on a group of what was found there; the binding itself, or `document`."""
+    level, name = level_of(binding), name_of(binding)
+    if not name:
+        return f"page {int(binding)}" if binding.isdigit() else "document"
+    if level in OF_A_PAGE:
+        number = name.partition(".")[0]
+        return f"page {int(number)}" if number.isdigit() else binding
+    return "document" if level in ("upload", "document") else binding
 
 
 @dataclass(slots=True)
@@ -144,7 +150,7 @@ class PlainPainter:
             doing = row.doing()
             through = not doing and row.done == len(row.bindings)
             now, key = time.monotonic(), (id(tracker), name)
-            if not through and now < self._next.get(key, now + 1 if not doing else 0):
+            if not through and now < self._next.setdefault(key, now + LINE_EVERY_S):
                 continue
             text = f"{name:<14} {row.done}/{len(row.bindings)}"
             text += f"  {row.failed} failed" if row.failed else ""

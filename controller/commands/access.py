@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from blackboard.board import Board
+from blackboard.entries import Header
 from blackboard.errors import BoardGone
 from blackboard.events import LogRecord
+from blackboard.writing import referred
 from controller.bootstrap import Service, open_service
 from controller.commands.client import Client
 from controller.commands.options import settings_from
@@ -24,8 +27,8 @@ class Access(Protocol):
     async def projection(self, board: str) -> Board | None:
         """What the server keeps beside the log; None where that cannot be seen."""
 
-    async def value(self, board: str, key: str, stored: bytes) -> bytes:
-        """A value as JSON, where a reference may stand for it."""
+    async def value(self, folded: Board, key: str) -> bytes:
+        """A live entry's value as JSON, where a reference may stand for it on the folded board."""
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
@@ -51,16 +54,16 @@ class Local:
             raise self._gone(board)
         return found
 
-    async def value(self, board: str, key: str, stored: bytes) -> bytes:
+    async def value(self, folded: Board, key: str) -> bytes:
         """See Access."""
-        return await self._service.store.resolve(stored)
+        return await self._service.store.resolve(folded.values[key])
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""
         reasons = await self._service.why(board)
         if reasons is None:
             raise self._gone(board)
-        return [reason.to_json() for reason in reasons]
+        return [asdict(reason) for reason in reasons]
 
     def _gone(self, board: str) -> BoardGone:
         where = self._service.settings.redis_url or self._service.settings.data_dir
@@ -85,9 +88,12 @@ class Remote:
         """See Access."""
         return None
 
-    async def value(self, board: str, key: str, stored: bytes) -> bytes:
+    async def value(self, folded: Board, key: str) -> bytes:
         """See Access."""
-        return await self._client.value(board, key, stored)
+        stored = folded.values[key]
+        if not referred(stored):
+            return stored
+        return await self._client.value(folded.id, key, Header.parse(folded.entries[key]).version)
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""

@@ -41,12 +41,11 @@ async def _show(board: str, key: str, at: int | None, dead: bool, as_json: bool,
             raise UsageError(f"the board has no revision {at} yet", hint=f"its last one is {last}")
         folded = fold(board, records, at=at)
         if key:
-            stored = folded.values.get(key)
-            if stored is None:
+            if key not in folded.values:
                 raise UsageError(
                     f"nothing stands at {key!r} at revision {folded.revision}", hint="`show` lists the keys"
                 )
-            console.out((await reader.value(board, key, stored)).decode())
+            console.out((await reader.value(folded, key)).decode())
             return
     if dead:
         _show_dead(dead_letters(folded), as_json)

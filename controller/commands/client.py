@@ -47,7 +47,7 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def submit(self, file: Path, options: dict[str, Any]) -> dict[str, Any]:
+    async def submit(self, file: Path, options: dict[str, str]) -> dict[str, Any]:
         """Send a document; the new board."""
         with file.open("rb") as opened:
             answer = await self._send("POST", "/v1/documents", files={"file": (file.name, opened)}, data=options)
@@ -57,29 +57,20 @@ class Client:
         """The board as it is now."""
         return self._object(await self._send("GET", f"/v1/boards/{quote(id, safe='')}"))
 
-    async def report(self, id: str) -> dict[str, Any]:
-        """The report of an ended board. Raises ConflictError when there is none."""
-        return self._object(await self._send("GET", f"/v1/boards/{quote(id, safe='')}/report"))
-
     async def log(self, id: str) -> list[LogRecord]:
         """All records, notes included."""
         answer = await self._send("GET", f"/v1/boards/{quote(id, safe='')}/log")
         return [from_json(line) for line in answer.content.splitlines() if line.strip()]
 
-    async def value(self, id: str, key: str, stored: bytes) -> bytes:
-        """A value as JSON; one above 256 KiB is asked for by its entry, in its latest version."""
-        from blackboard.writing import referred
-
-        if not referred(stored):
-            return stored
-        answer = await self._send("GET", f"/v1/boards/{quote(id, safe='')}/entries/{quote(key)}")
-        return orjson.dumps(self._object(answer)["value"])
+    async def value(self, id: str, key: str, version: int) -> bytes:
+        """The value of an entry in one of its versions, as JSON."""
+        path = f"/v1/boards/{quote(id, safe='')}/entries/{quote(key)}"
+        return orjson.dumps(self._object(await self._send("GET", path, params={"version": version}))["value"])
 
     async def why(self, id: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
-        answer = orjson.loads((await self._send("GET", f"/v1/boards/{quote(id, safe='')}/why")).content)
-        found = answer if isinstance(answer, list) else answer.get("items") or answer.get("reasons") or []
-        return [dict(each) for each in found]
+        answer = self._object(await self._send("GET", f"/v1/boards/{quote(id, safe='')}/why"))
+        return [dict(each) for each in answer["reasons"]]
 
     async def act(self, id: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """`cancel`, `approve` or `retry`; the board it concerns now (a retry of an ended one makes another)."""
@@ -144,6 +135,8 @@ class Client:
             problem = {}
         if not isinstance(problem, dict):
             problem = {}
+        if answer.status_code == 404:
+            raise BoardGone(f"{self.url} knows no such board", hint="is the id whole? Ended boards are removed in time")
         said = str(problem.get("detail") or problem.get("title") or f"the service answered {answer.status_code}")
         for each in problem.get("errors", ()):
             if isinstance(each, dict):
@@ -161,8 +154,6 @@ class Client:
 
 
 def _kind_of(status: int, type: str) -> type[BlackboardError]:
-    if status == 404:
-        return BoardGone
     if status == 409:
         return BoardClosed if type.endswith("board-ended") else ConflictError
     if status in (429, 503) or status >= 500:

@@ -34,9 +34,9 @@ def submit(
 ) -> None:
     """Send documents to a running service; one board's id a line."""
     options = {
-        "goal": list(words(goal)),
-        "sources": list(words(sources)),
-        "deadline_s": deadline,
+        "goal": ",".join(words(goal)),
+        "sources": ",".join(words(sources)),
+        "deadline_s": "" if deadline is None else f"{deadline:.3f}",
         "priority": priority,
         "hold": "review" if hold else "",
     }
@@ -45,7 +45,7 @@ def submit(
     raise typer.Exit(code)
 
 
-async def _submit(files: list[Path], asked: dict[str, Any], wait: bool, as_json: bool, url: str) -> int:
+async def _submit(files: list[Path], asked: dict[str, str], wait: bool, as_json: bool, url: str) -> int:
     import asyncio
 
     from controller.commands.client import Client

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,8 +19,10 @@ from controller.commands.options import Data, settings_from, words
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
 
     from controller.bootstrap import Service
+    from controller.http.server import Server
     from controller.settings import Settings
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on [env: BLACKBOARD_HOST].")]
@@ -87,7 +89,7 @@ async def _run(settings: Settings, roles: frozenset[str]) -> None:
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
         if "api" in roles:
-            async with _listening(service) as (url, gone):
+            async with _listening(service, stop) as (url, gone):
                 _greet(url, service, roles)
                 await _first(stop.wait(), gone.wait())
         else:
@@ -121,59 +123,40 @@ async def _first(*waits: Any) -> None:
 
 
 @asynccontextmanager
-async def _listening(service: Service) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """Serve HTTP; the address, and an event that is set when the server has ended by itself.
-
-    On leaving, streams are ended first: else uvicorn waits for them until its grace is over.
-    """
+async def _listening(service: Service, stop: asyncio.Event) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Serve HTTP; the address, and an event that is set when the server has ended by itself. Leaving ends streams first."""
     import asyncio
 
-    import uvicorn
-
-    from blackboard.errors import UsageError
     from controller.http.app import create_app
+    from controller.http.server import make_server
 
-    class Quiet(uvicorn.Server):
-        """Leaves signals to us, and says when it listens."""
-
-        async def startup(self, sockets: list[Any] | None = None) -> None:
-            await super().startup(sockets)
-            listens.set()
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    listens, gone = asyncio.Event(), asyncio.Event()
     settings = service.settings
-    config = uvicorn.Config(
-        create_app(service),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=max(1, int(settings.drain_s)),
-        server_header=False,
-    )
-    try:
-        socket = config.bind_socket()
-    except (OSError, SystemExit) as error:
-        raise UsageError(
-            f"cannot listen on {settings.host}:{settings.port}", hint="is it taken? Choose another with --port"
-        ) from error
-    host, port = socket.getsockname()[:2]
-    server = Quiet(config)
-    task = asyncio.create_task(server.serve([socket]))
+    ready, gone = asyncio.Event(), asyncio.Event()
+    server = make_server(create_app(service), settings.host, settings.port, ready=ready)
+    task = asyncio.create_task(server.serve([_bound(server)]))
     task.add_done_callback(lambda _: gone.set())
     try:
-        await _first(listens.wait(), gone.wait())
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  an address to show, not to bind
-        yield f"http://{f'[{shown}]' if ':' in shown else shown}:{port}", gone
+        await _first(ready.wait(), gone.wait())
+        # uvicorn has taken the signals for itself while it started.
+        _on_signals(stop)
+        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  shown, not bound
+        yield f"http://{f'[{host}]' if ':' in host else host}:{server.port}", gone
     finally:
-        service.feed.finish()
-        server.should_exit = True
+        server.stop()
         await task
-        socket.close()
+
+
+def _bound(server: Server) -> socket.socket:
+    """The server's socket. Raises UsageError when the address cannot be had; uvicorn would end the process."""
+    from blackboard.errors import UsageError
+
+    try:
+        return server.config.bind_socket()
+    except (OSError, SystemExit) as error:
+        raise UsageError(
+            f"cannot listen on {server.config.host}:{server.config.port}",
+            hint="is it taken, or not this machine's? Choose another with --port or --host",
+        ) from error
 
 
 def _greet(url: str, service: Service, roles: frozenset[str]) -> None:
