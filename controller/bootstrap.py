@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from blackboard.blobs import Blobs
 from blackboard.coalesce import Coalescer, PoolSender
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
+from blackboard.doors import SCRIPTS, Script
 from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
 from blackboard.feed import Feed
@@ -22,7 +23,7 @@ from blackboard.registry import Broken, find_sources
 from blackboard.store import RedisStore
 from controller.desk import Desk
 from controller.loop import Controller
-from controller.queue import Queue
+from controller.queue import ENQUEUE, POP, Queue
 from controller.settings import Settings
 from controller.worker import ActivationWorker
 
@@ -93,7 +94,10 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     stack.push_async_callback(store.close)
     await check_server(blocking)
     found, broken = find_sources() if given is None else (tuple(given), ())
-    queue = Queue(await _queue_line(settings, store, stack))
+    line = await _queue_line(settings, store, stack)
+    await _load(store.line(0), SCRIPTS, settings)
+    await _load(line, (ENQUEUE, POP), settings)
+    queue = Queue(line)
     feed = Feed(store, ping_s=settings.ping_s)
     await feed.start()
     stack.push_async_callback(feed.close)
@@ -114,6 +118,12 @@ async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitSta
     return line
 
 
+async def _load(line: Coalescer, scripts: Iterable[Script], settings: Settings) -> None:
+    """Make scripts known beforehand: a step that must first be sent as text could be overtaken by what it started."""
+    if not settings.cluster:
+        await asyncio.gather(*(line.issue(("SCRIPT", "LOAD", script.text)) for script in scripts))
+
+
 def _apart(settings: Settings) -> bool:
     """Whether the queues live on another server than the boards."""
     return settings.cluster or settings.queue_url not in ("", settings.redis_url)
@@ -129,6 +139,10 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
     )
     service.controller = controller
     await _run(controller.serve(), controller.stop, stack)
+    # Whoever submits next expects to be heard at once; a server that is away is waited for behind the scenes.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await controller.ready.wait()
 
 
 async def _start_worker(service: Service, stack: AsyncExitStack) -> None:

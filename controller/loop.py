@@ -81,7 +81,10 @@ class Controller:
         self._cursors: dict[int, str] = {}
         self._turns: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set once partitions are held."""
         self._clock: tuple[float, int] = (0.0, 0)
+        self._following: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
 
     @property
@@ -99,7 +102,7 @@ class Controller:
                     await self._hold()
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._keep_holding())
-                        group.create_task(self._follow())
+                        self._following = group.create_task(self._follow())
                         group.create_task(self._sweep())
                 except* StorageError as errors:
                     log.warning("controller.interrupted", error=str(errors.exceptions[0]))
@@ -116,6 +119,9 @@ class Controller:
     async def stop(self) -> None:
         """Let turns under way end; give the partitions back."""
         self._stopping.set()
+        if self._following is not None:
+            # A read has nothing to lose: the connection is dropped with it.
+            self._following.cancel()
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -133,7 +139,10 @@ class Controller:
             if not ours and self._cursors.pop(partition, None) is not None:
                 self._forget(partition)
             elif ours and partition not in self._cursors:
-                self._cursors[partition] = await self._store.activity_tip(partition)
+                # Hear again what happened while nobody may have listened; what is older comes back by its `check`.
+                ago = self._clock[1] - int((self._settings.check_s + 2 * self._settings.sweep_s) * 1000)
+                self._cursors[partition] = f"{max(0, ago)}-0"
+        self.ready.set()
 
     def _forget(self, partition: int) -> None:
         for board in [board for board in self._desks if keys.partition_of(board) == partition]:

@@ -200,8 +200,8 @@ class PushWorker(Worker):
         if self._listener is None:
             return
         try:
-            await self._tokens.execute_command("LPUSH", self._own_list, "1")
-            await self._tokens.execute_command("PEXPIRE", self._own_list, 10_000)
+            await self.pool.lpush(self._own_list, "1")  # type: ignore[misc]
+            await self.pool.pexpire(self._own_list, 10_000)
         except Exception as error:
             log.debug("wake.unsent", error=str(error))
         async with asyncio.timeout(BLOCK_S + 4):
