@@ -19,7 +19,8 @@ SAMPLE: Final = 5000
 _TOKEN = re.compile(r"\S+")
 _LEADERS = re.compile(r"[.·…_\-–—=*•|]{3,}")
 _EDGE = "\"'()[]{}<>.,;:!?*&%$€£#@/\\|+-–—=~^_`´’‘“”„«»•·…°§©®™"
-_VOWEL = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýœ]", re.IGNORECASE)
+_VOWEL = re.compile(r"[aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýÿœąęěėēīıōőūůűāăơư]", re.IGNORECASE)
+_SMALL = re.compile(r"[a-z]")
 _WORD = re.compile(r"[\"'(\[“‘«]?[A-Za-z]*[aeiouyAEIOUY][A-Za-z]*[\"')\].,:;!?’”»]*\Z")
 _INSIDE = re.compile(r"\w[*;!~^|<>={}\[\]\"»«\\]+\w|[a-zß-ÿ][A-ZÀ-Þ]{2,}[a-zß-ÿ]")
 _NUMBER = re.compile(r"[\d.,:/\-+%()'x×$€£¥]*\d[\d.,:/\-+%()'x×$€£¥]*[A-Za-z]{0,3}\Z")
@@ -90,6 +91,11 @@ def text_quality(text: str, unmapped_share: float = 0.0) -> float:
     total = sum(map(len, tokens))
     if not total:
         return 1.0
-    good = sum(len(token) for token in tokens if plausible(token))
-    # Among words of four Latin letters a fifth without a vowel is already no language.
-    return max(0.0, min(1.0, good / total - 2.5 * max(unmapped(text), unmapped_share)))
+    good = sum(len(token) for token in tokens if plausible(token)) / total
+    small = _SMALL.findall(unicodedata.normalize("NFD", text))
+    if len(small) >= 30:
+        # Every language written in Latin letters has a third of vowels or more; letters that were swapped have not.
+        vowels = sum(1 for char in small if char in "aeiouy") / len(small)
+        good *= min(1.0, max(0.0, (vowels - 0.1) / 0.15))
+    # A few unmapped characters spoil the words around them.
+    return max(0.0, min(1.0, good - 2.5 * max(unmapped(text), unmapped_share)))

@@ -40,4 +40,4 @@ def read(data: bytes) -> Paper:
 
 def _line(line: str) -> str:
     """striprtf ends every cell with a bar."""
-    return row(line.split("|")) if line.rstrip().endswith("|") else line.rstrip()
+    return row(line.split("|")) if line.rstrip().endswith("|") else line.strip()
