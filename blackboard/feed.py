@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from blackboard import keys
 from blackboard.channel import (
     MOST_BYTES,
     PING,
@@ -30,16 +29,16 @@ from blackboard.channel import (
 )
 from blackboard.errors import BoardGone, StorageError
 from blackboard.events import ENDED, LogRecord
-from blackboard.ports import Store
+from blackboard.following import BLOCK_MS, Follower
+from blackboard.ports import Change, Store
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+NOTE = "contribution.refused"
 PAGE = 128
 """Records fetched at a time."""
-BLOCK_MS = 500
-"""How long one look at the activity waits; also how long closing may take."""
 ALL_BYTES = 128 << 20
 """Bytes of messages that all channels of a process may keep."""
 REFRESH_S = 10.0
@@ -57,7 +56,7 @@ class Feed:
         self._fetching: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress: dict[str, asyncio.Task[None]] = {}
-        self._needed = asyncio.Event()
+        self._follower = Follower(store, self._channels, self._changed)
         self._stop_listening: Callable[[], None] | None = None
         self._finished = False
 
@@ -65,13 +64,13 @@ class Feed:
         """Begin to follow. Idempotent."""
         if self._stop_listening is None and not self._finished:
             self._stop_listening = self._store.listen(self._heard)
-            self._spawn(self._follow())
+            self._spawn(self._follower.run())
             self._spawn(self._tick())
 
     def finish(self) -> None:
         """End every stream now, where it stands; later ones are empty. Watchers resume elsewhere."""
         self._finished = True
-        self._needed.set()
+        self._follower.stop()
         for channel in self._channels.values():
             channel.wake()
 
@@ -195,7 +194,7 @@ class Feed:
             channel = self._channels[board] = Channel(board, position)
             channel.touched = asyncio.get_running_loop().time()
             self._progress[board] = self._spawn(self._carry_progress(channel))
-            self._needed.set()
+            self._follower.look()
             self._fetch(channel)
         channel.watchers += 1
         return channel
@@ -205,8 +204,6 @@ class Feed:
         if channel.watchers == 0 and self._channels.get(channel.board) is channel:
             del self._channels[channel.board]
             self._progress.pop(channel.board).cancel()
-            if not self._channels and not self._finished:
-                self._needed.clear()
 
     def _heard(self, board: str, record: LogRecord) -> None:
         channel = self._channels.get(board)
@@ -257,38 +254,10 @@ class Feed:
 
     # -- following -------------------------------------------------------------------------------------------------
 
-    async def _follow(self) -> None:
-        cursors: dict[int, str] = {}
-        while not self._finished:
-            if not self._channels:
-                cursors = {}
-                await self._needed.wait()
-                continue
-            try:
-                await self._cover(cursors)
-                changes = await self._store.activity(cursors, block_ms=BLOCK_MS)
-            except StorageError:
-                cursors = {}
-                await asyncio.sleep(random.uniform(0.1, 0.5))
-                continue
-            for partition, rows in changes.items():
-                cursors[partition] = rows[-1].cursor
-                for row in rows:
-                    channel = self._channels.get(row.board)
-                    if channel is not None and (
-                        row.revision > channel.place.revision or row.type == "contribution.refused"
-                    ):
-                        self._fetch(channel)
-
-    async def _cover(self, cursors: dict[int, str]) -> None:
-        """Follow every partition that matters; whatever happened before its cursor was known is fetched."""
-        wanted = {*range(self._store.partitions), *map(keys.partition_of, self._channels)} - cursors.keys()
-        if wanted:
-            tips = await asyncio.gather(*map(self._store.activity_tip, sorted(wanted)))
-            cursors.update(zip(sorted(wanted), tips, strict=True))
-            for channel in self._channels.values():
-                if keys.partition_of(channel.board) in wanted:
-                    self._fetch(channel)
+    def _changed(self, board: str, change: Change | None) -> None:
+        channel = self._channels.get(board)
+        if channel is not None and (change is None or change.revision > channel.place.revision or change.type == NOTE):
+            self._fetch(channel)
 
     async def _tick(self) -> None:
         loop, pause = asyncio.get_running_loop(), min(self._ping_s / 5, BLOCK_MS / 1000)

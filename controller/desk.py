@@ -11,17 +11,14 @@ import orjson
 
 from blackboard.board import Board
 from blackboard.contract import Source
-from blackboard.entries import Activation, AgendaWrite, Answer, Commit, Fork, Header, Put, Retract, entry_key, level_of
-from blackboard.errors import BoardClosed, BoardGone, ConflictError, UsageError
+from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
+from blackboard.errors import BoardClosed, BoardGone, ConflictError
 from blackboard.levels import Upload
 from blackboard.ports import Store
+from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
 from controller.values import EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
 from controller.views import BoardView
-
-UPLOAD = "upload/original"
-KEPT_BY_A_FORK = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms")
-"""Head fields that a retry takes over from the board it begins with."""
 
 
 class Putter(Protocol):
@@ -109,10 +106,11 @@ class Desk:
             data = document.text.encode()
             sha256, size = await self._blobs.put(data), len(data)
         upload = Upload(sha256=sha256, size=size, filename=document.filename, declared_type=document.declared_type)
+        chance = secrets.token_hex(22)  # one call for both: a system call each is felt at thousands a second
         head = {
             "status": "open",
             "tenant": document.tenant,
-            "incarnation": secrets.token_hex(6),
+            "incarnation": chance[:12],
             "goal": ",".join(document.goal),
             "sources": orjson.dumps(sources).decode(),
             "policy": "{}",
@@ -125,7 +123,7 @@ class Desk:
         commit = Commit(
             type="board.created",
             by=document.by,
-            id=secrets.token_hex(16),
+            id=chance[12:],
             mode="person",
             create=True,
             head=head,
@@ -178,7 +176,7 @@ class Desk:
             raise BoardGone("there is no such board")
         if found.ended:
             return await self._fork(found, by)
-        again = _failed_for_good(found, activation)
+        again = failed_for_good(found, activation)
         if not again:
             raise NothingToRetry("no activation of this board has failed for good")
         commit = Commit(
@@ -186,7 +184,7 @@ class Desk:
             by=by,
             id=secrets.token_hex(16),
             mode="person",
-            agenda=tuple(AgendaWrite(_anew(failed), due_ms=0) for failed in again),
+            agenda=tuple(AgendaWrite(anew(failed), due_ms=0) for failed in again),
             agenda_checks=tuple((failed.id, "failed", failed.epoch) for failed in again),
             note=True,
         )
@@ -194,30 +192,9 @@ class Desk:
         return board
 
     async def _fork(self, old: Board, by: str) -> str:
-        head = {name: old.head[name] for name in KEPT_BY_A_FORK if name in old.head}
-        before: dict[str, str] = orjson.loads(old.head.get("sources") or "{}")
-        today = {name: self._sources[name].version for name in before if name in self._sources}
-        head |= {
-            "status": "open",
-            "incarnation": secrets.token_hex(6),
-            "sources": orjson.dumps(today).decode(),
-            "parent": f"{old.id}@{old.revision}",
-        }
-        agenda = {id: stored for id, stored in old.agenda.items() if stored.startswith(b"done|")}
-        upload = orjson.loads(old.values[UPLOAD]) if UPLOAD in old.values else {}
-        commit = Commit(
-            type="board.created",
-            by=by,
-            id=secrets.token_hex(16),
-            mode="person",
-            create=True,
-            head=head,
-            due=self._due(head),
-            blobs=tuple(upload[name] for name in ("sha256",) if name in upload),
-            fork=Fork(old.entries, old.values, agenda),
-        )
-        board = self._store.new_id(head.get("tenant", ""))
-        _settled(await self._store.commit(board, commit))
+        today = {name: source.version for name, source in self._sources.items()}
+        board = self._store.new_id(old.head.get("tenant", ""))
+        _settled(await self._store.commit(board, fork(old, today, by, due=self._due(old.head))))
         return board
 
     async def put_entry(
@@ -287,24 +264,3 @@ def _settled(answer: Answer) -> Answer:
     if not answer.ok:
         raise ConflictError("the board changed meanwhile", hint="look again, then repeat")
     return answer
-
-
-def _failed_for_good(board: Board, only: str | None) -> list[Activation]:
-    """The latest activations of their bindings that failed and are not about to be tried again."""
-    if only is not None and only not in board.agenda:
-        raise UsageError("there is no such activation")
-    latest: dict[tuple[str, str], Activation] = {}
-    for activation in (Activation.parse(id, stored) for id, stored in board.agenda.items()):
-        place = (str(activation.data["source"]), str(activation.data["binding"]))
-        if place not in latest or latest[place].data["n"] <= activation.data["n"]:
-            latest[place] = activation
-    return [
-        activation
-        for activation in latest.values()
-        if activation.status == "failed" and "retry_at" not in activation.data and only in (None, activation.id)
-    ]
-
-
-def _anew(failed: Activation) -> Activation:
-    data = {name: value for name, value in failed.data.items() if name not in ("error", "dead", "attempts", "retry_at")}
-    return Activation(failed.id, "pending", failed.epoch, failed.inputs, data)

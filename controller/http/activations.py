@@ -13,7 +13,7 @@ from controller.http.models import ActivationList, SourceList
 from controller.http.problems import described
 from controller.views import Timeline, source_view
 
-router = APIRouter(tags=["activations"])
+router = APIRouter(prefix="/v1", tags=["activations"])
 
 PAGE = 200
 

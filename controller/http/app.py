@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
-import secrets
+import random
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +20,7 @@ from controller.http.problems import Problem as ProblemError
 
 MOST_HEADER = 16 << 10
 MOST_TARGET = 8 << 10
+FRAMINGS = frozenset({b"transfer-encoding", b"content-length"})
 
 
 class Threshold:
@@ -34,13 +34,12 @@ class Threshold:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        id = scope["request_id"] = secrets.token_hex(12)
+        id = scope["request_id"] = f"{random.getrandbits(96):024x}"
+        own = ((b"x-request-id", id.encode()), (b"x-content-type-options", b"nosniff"))
 
         async def passing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers["X-Request-ID"] = id
-                headers["X-Content-Type-Options"] = "nosniff"
+                message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
         problem = _too_much(scope)
@@ -54,10 +53,14 @@ def _too_much(scope: Scope) -> ProblemError | None:
     close = {"Connection": "close"}
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_TARGET:
         return ProblemError("uri-too-long", headers=close)
-    if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MOST_HEADER:
+    size, framings = 0, set()
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + 4
+        if name in FRAMINGS:
+            framings.add(name)
+    if size > MOST_HEADER:
         return ProblemError("header-fields-too-large", headers=close)
-    headers = Headers(scope=scope)
-    if "transfer-encoding" in headers and "content-length" in headers:
+    if len(framings) > 1:
         # Two framings of one body are how requests are smuggled past a proxy.
         return ProblemError("bad-request", headers=close)
     return None
@@ -72,9 +75,9 @@ def create_app(service: Api) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.api = service
-    for resource in (documents, boards, report, entries, events, activations):
-        app.include_router(resource.router, prefix="/v1")
-    app.include_router(health.router)
+    for resource in (documents, boards, report, entries, events, activations, health):
+        # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
+        app.router.routes.extend(resource.router.routes)
     app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)
     install(app)
     app.add_middleware(Threshold)

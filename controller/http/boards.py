@@ -33,7 +33,7 @@ from controller.http.models import BoardList, BoardModel, NoOptions, RetryOption
 from controller.http.problems import CATALOGUE, Problem, described
 from controller.views import BoardView, activation_view, links
 
-router = APIRouter(tags=["boards"])
+router = APIRouter(prefix="/v1", tags=["boards"])
 
 PAGE = 200
 LIMIT = Parameter(

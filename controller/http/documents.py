@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from email.message import Message
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -17,7 +18,7 @@ from controller.http.multipart import Multipart, Part
 from controller.http.problems import Problem, described
 from controller.http.sniff import contradicts, declares_entities
 
-router = APIRouter(tags=["documents"])
+router = APIRouter(prefix="/v1", tags=["documents"])
 
 ACCEPTED = "multipart/form-data, application/json"
 OVERHEAD = 1 << 20
@@ -55,14 +56,11 @@ LISTS = ("goal", "sources")
 async def submit(request: Request) -> Response:
     """The document is accepted as it is; what cannot be read ends as a failed board that says why."""
     query(request)
-    declared, parameters = media_type(request)
+    declared = media_type(request)
     if declared == "application/json":
         document = await _text_document(request)
     elif declared == "multipart/form-data":
-        boundary = parameters.get_param("boundary", header="content-type")
-        if not isinstance(boundary, str) or not boundary:
-            raise Problem("invalid-multipart", "The Content-Type names no boundary.")
-        document = await _file_document(request, boundary)
+        document = await _file_document(request, _boundary(request))
     else:
         raise Problem("unsupported-media-type", headers={"Accept-Post": ACCEPTED})
     view = await api_of(request).desk.submit(document)
@@ -105,6 +103,15 @@ async def _file_document(request: Request, boundary: str) -> Submission:
     return _submission(
         request, options, sha256=sha256, size=size, filename=part.filename or None, declared_type=declared or None
     )
+
+
+def _boundary(request: Request) -> str:
+    message = Message()
+    message["content-type"] = request.headers["content-type"]
+    boundary = message.get_param("boundary")
+    if not isinstance(boundary, str) or not boundary:
+        raise Problem("invalid-multipart", "The Content-Type names no boundary.")
+    return boundary
 
 
 def _submission(request: Request, options: DocumentOptions, **document: Any) -> Submission:

@@ -33,7 +33,7 @@ from controller.http.problems import Problem, described
 from controller.values import EntryConflict
 from controller.views import entry_view
 
-router = APIRouter(tags=["entries"])
+router = APIRouter(prefix="/v1", tags=["entries"])
 
 PAGE = 200
 OF_LEVEL = Parameter("level", words(LEVEL, "a level's name"), "", {"type": "string"}, "Only this level.")

@@ -18,7 +18,7 @@ from controller.http.door import BoardId, Parameter, api_of, board_of, documente
 from controller.http.problems import Problem, described
 from controller.views import BoardView
 
-router = APIRouter(tags=["boards"])
+router = APIRouter(prefix="/v1", tags=["boards"])
 
 AFTER = Parameter(
     "after",

@@ -202,7 +202,6 @@ def _methods(routes: Iterable[BaseRoute], request: Request) -> set[str]:
         # A router says of each route alone what it allows; a resource's methods are spread over several.
         if route.matches(request.scope)[0] is not Match.NONE:
             found |= set(getattr(route, "methods", None) or ())
-            found |= _methods(getattr(route, "routes", None) or (), request)
     return found
 
 

@@ -18,7 +18,7 @@ from controller.http.models import ReportModel
 from controller.http.problems import Problem, described
 from controller.views import BoardView
 
-router = APIRouter(tags=["boards"])
+router = APIRouter(prefix="/v1", tags=["boards"])
 
 PARTIAL = flag("partial", "Answer what there is, though the board is open or ended without a report.")
 LEFT_OUT = frozenset({Upload.level, Report.level, "layer", "reading", "passages"})

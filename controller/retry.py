@@ -1,0 +1,69 @@
+"""Trying again: which activations of an open board, and what a board that has ended goes on as. Pure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+import orjson
+
+from blackboard.board import Board
+from blackboard.entries import Activation, Commit, Fork
+from blackboard.errors import UsageError
+
+UPLOAD = "upload/original"
+KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms")
+"""Head fields that a fork takes over."""
+
+
+def fork(old: Board, versions: Mapping[str, str], by: str, *, due: tuple[tuple[str, int | None], ...]) -> Commit:
+    """The commit that makes a new board from an ended one, without its failed, cancelled and stale activations.
+
+    `versions`: today's version of each source; of those, the new board begins with the ones the old one had.
+    """
+    head = {name: old.head[name] for name in KEPT if name in old.head}
+    before: dict[str, str] = orjson.loads(old.head.get("sources") or "{}")
+    head |= {
+        "status": "open",
+        "incarnation": secrets.token_hex(6),
+        "sources": orjson.dumps({name: versions[name] for name in before if name in versions}).decode(),
+        "parent": f"{old.id}@{old.revision}",
+    }
+    agenda = {id: stored for id, stored in old.agenda.items() if stored.startswith(b"done|")}
+    upload = orjson.loads(old.values[UPLOAD]) if UPLOAD in old.values else {}
+    return Commit(
+        type="board.created",
+        by=by,
+        id=secrets.token_hex(16),
+        mode="person",
+        create=True,
+        head=head,
+        due=due,
+        blobs=(upload["sha256"],) if "sha256" in upload else (),
+        fork=Fork(old.entries, old.values, agenda),
+    )
+
+
+def failed_for_good(board: Board, only: str | None) -> list[Activation]:
+    """The latest activations of their bindings that failed and are not about to be tried again.
+
+    `only`: nothing but this one. Raises UsageError when there is no such activation.
+    """
+    if only is not None and only not in board.agenda:
+        raise UsageError("there is no such activation")
+    latest: dict[tuple[str, str], Activation] = {}
+    for activation in (Activation.parse(id, stored) for id, stored in board.agenda.items()):
+        place = (str(activation.data["source"]), str(activation.data["binding"]))
+        if place not in latest or latest[place].data["n"] <= activation.data["n"]:
+            latest[place] = activation
+    return [
+        activation
+        for activation in latest.values()
+        if activation.status == "failed" and "retry_at" not in activation.data and only in (None, activation.id)
+    ]
+
+
+def anew(failed: Activation) -> Activation:
+    """The same activation as if it had not been tried; its epoch goes on."""
+    data = {name: value for name, value in failed.data.items() if name not in ("error", "dead", "attempts", "retry_at")}
+    return Activation(failed.id, "pending", failed.epoch, failed.inputs, data)

@@ -1,0 +1,124 @@
+"""A service over a store, served by a real server inside the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import orjson
+
+from blackboard import All, Document, Each, Page, Report, Source, Upload, knowledge_source
+from blackboard.blobs import Blobs
+from blackboard.feed import Feed
+from blackboard.ports import Store
+from controller.desk import Desk
+from controller.http.app import create_app
+from controller.http.server import Server, make_server
+from controller.settings import Settings
+
+
+@knowledge_source(version="3", required=True)
+def intake(upload: Each[Upload]) -> Document:
+    """Never run here: the tests contribute in its name."""
+    raise NotImplementedError
+
+
+@knowledge_source()
+def pages(document: Each[Document]) -> list[Page]:
+    """Never run here."""
+    raise NotImplementedError
+
+
+@knowledge_source()
+def report(page: All[Page]) -> Report:
+    """Never run here."""
+    raise NotImplementedError
+
+
+SOURCES = (intake, pages, report)
+
+
+@dataclass
+class Small:
+    """What `create_app` asks for, without controller or workers."""
+
+    store: Store
+    blobs: Blobs
+    settings: Settings
+    sources: Sequence[Source] = SOURCES
+    broken: Sequence[Any] = (("dates", "ModuleNotFoundError: dates"),)
+    desk: Desk = field(init=False)
+    feed: Feed = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.desk = Desk(self.store, self.blobs, self.sources, self.settings)
+        self.feed = Feed(self.store, ping_s=self.settings.ping_s)
+
+    async def why(self, board: str) -> list[dict[str, str]] | None:
+        """One reason for each source."""
+        return [{"source": source.name, "state": "waiting"} for source in self.sources]
+
+
+@dataclass
+class Served:
+    """A service, its server, and a client of it."""
+
+    service: Small
+    server: Server
+    client: httpx2.AsyncClient
+    base: str
+
+    async def submit(self, text: str = "Some text.", **options: Any) -> str:
+        """A board's id."""
+        answer = await self.client.post("/v1/documents", json={"text": text, **options})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+
+@asynccontextmanager
+async def serving(store: Store, **settings: Any) -> AsyncIterator[Served]:
+    """A running server on a free port; ends it in good order."""
+    service = Small(store, store.blobs, Settings(_env_file=None, **settings))  # type: ignore[attr-defined,call-arg]
+    ready = asyncio.Event()
+    server = make_server(create_app(service), port=0, ready=ready)
+    running = asyncio.create_task(server.serve())
+    await asyncio.wait({asyncio.create_task(ready.wait()), running}, return_when=asyncio.FIRST_COMPLETED)
+    base = f"http://127.0.0.1:{server.port}"
+    try:
+        async with httpx2.AsyncClient(base_url=base, timeout=20) as client:
+            yield Served(service, server, client, base)
+    finally:
+        server.stop()
+        await running
+        await service.feed.close()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message of an event stream."""
+
+    id: str
+    event: str
+    data: Any
+
+
+def parse(text: bytes) -> list[Event]:
+    """The whole messages of a stream; comments are left out."""
+    found = []
+    for block in text.split(b"\n\n")[:-1]:
+        fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if not line.startswith(b":"))
+        if b"data" in fields:
+            data = orjson.loads(fields[b"data"])
+            found.append(Event(fields.get(b"id", b"").decode(), fields[b"event"].decode(), data))
+    return found
+
+
+async def watch(client: httpx2.AsyncClient, board: str, last: str | None = None) -> tuple[int, list[Event]]:
+    """A whole stream, to its end."""
+    headers = {} if last is None else {"Last-Event-ID": last}
+    answer = await client.get(f"/v1/boards/{board}/events", headers=headers)
+    return answer.status_code, parse(answer.content)
