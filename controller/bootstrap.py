@@ -158,6 +158,10 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
     stack.push_async_callback(pool_client.aclose)
     stack.push_async_callback(tokens.aclose)
     chosen = [source for source in service.sources if not settings.only or source.name in settings.only]
+    unknown = set(settings.only) - {source.name for source in service.sources}
+    if unknown or not chosen:
+        known = ", ".join(source.name for source in service.sources)
+        raise UsageError(f"there is no source {', '.join(sorted(unknown)) or 'at all'}", hint=f"there are: {known}")
     worker = ActivationWorker(
         store=service.store,
         blobs=service.blobs,

@@ -1,6 +1,6 @@
 """A small document analysis whose stages take their time, run by whole processes that tests may kill.
 
-    python -m tests.fleet ROLE...          with BLACKBOARD_* in the environment
+python -m tests.fleet ROLE...          with BLACKBOARD_* in the environment
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ async def promises(store: Store, board: str) -> dict[str, int]:
     records = await store.log(board)
     changes = [record for record in records if not record.is_note]
     assert [record.revision for record in changes] == list(range(1, len(changes) + 1)), "the log is dense"
-    assert [record.type for record in changes if record.is_terminal] == [changes[-1].type], "one end, and nothing behind"
+    assert [record.type for record in changes if record.is_terminal] == [changes[-1].type], (
+        "one end, and nothing behind"
+    )
     folded, kept = fold(board, records), await store.projection(board)
     assert folded == kept, "fold(log) is the state"
     assert await store.leases(board) == {}, "no lease is left"

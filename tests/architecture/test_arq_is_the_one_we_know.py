@@ -36,4 +36,6 @@ def test_version() -> None:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_code(name: str) -> None:
-    assert digest(name) == KNOWN[name], f"arq's {name} changed: compare it with controller/push.py and controller/queue.py"
+    assert digest(name) == KNOWN[name], (
+        f"arq's {name} changed: compare it with controller/push.py and controller/queue.py"
+    )

@@ -27,7 +27,14 @@ async def trial(server: Server, directory: Path, script: str, mode: Mode, times:
     store = await open_store(server.url, Blobs.at("memory://"))
     async with Proxy(socket, server.socket) as proxy:
         settings = Settings(
-            redis_url=proxy.url, data_dir=directory, lease_s=3, sweep_s=0.5, check_s=1, wake_grace_s=1, backoff_s=0.1, poll_s=0.2
+            redis_url=proxy.url,
+            data_dir=directory,
+            lease_s=3,
+            sweep_s=0.5,
+            check_s=1,
+            wake_grace_s=1,
+            backoff_s=0.1,
+            poll_s=0.2,
         )
         async with open_service(settings, roles=frozenset({"controller", "worker"}), sources=SOURCES):
             proxy.cut(SCRIPTS[script].sha.encode(), mode, times)
