@@ -6,17 +6,14 @@ whole board (`Plan.of`) or record by record, it comes to the same.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
 
 from blackboard.board import Board
-from blackboard.contract import Group, Source
 from blackboard.entries import Activation, is_rival, level_of
 from blackboard.events import ENDED, LogRecord
-from blackboard.levels import Level
+from controller.conditions import Conditions
 from controller.graph import Graph
 from controller.tracks import BOARD, Binding, LevelState, Run, Track, mark
 
@@ -58,18 +55,9 @@ class Plan:
         self._groups: dict[tuple[str, str], str] = {}
         self._outside_marks: dict[tuple[int, str], int] = {}
         self._lookers: dict[str, set[tuple[str, str]]] = {}
-        self._values: dict[str, bytes] = {}
-        self._decoded: dict[str, Level] = {}
-        self._when = {node.name: _parameters(node.source) for node in graph.nodes.values() if node.source.when}
-        self._kept = {
-            kind.level
-            for node in graph.nodes.values()
-            if node.source.when
-            for given in node.source.inputs
-            for kind in given.levels
-        }
+        self.conditions = Conditions(graph)
         self._read = {level: [n.name for n in graph.nodes.values() if level in n.each] for level in graph.types}
-        self.valued = self._kept | {
+        self.valued = self.conditions.levels | {
             level for node in graph.nodes.values() if node.by or node.source.carries for level in node.each
         }
         """Levels whose values must be whole (no blob references) when they are applied."""
@@ -103,17 +91,6 @@ class Plan:
             self._set_activation(Activation.parse(id, stored))
         for key, text in record.entries.items():
             self._set_entry(key, text, record.values.get(key))
-
-    def fulfils(self, source: Source, binding: Binding) -> bool:
-        """`when` of a source on a binding. Raises whatever the author's code raises."""
-        assert source.when is not None
-        accepted = self._when[source.name]
-        given = {
-            wanted.parameter: self._input(wanted.kind, [kind.level for kind in wanted.levels], wanted.by, binding)
-            for wanted in source.inputs
-            if wanted.kind != "lookup" and (accepted is None or wanted.parameter in accepted)
-        }
-        return bool(source.when(**given))
 
     def lookups_hold(self, run: Run) -> bool:
         """Whether everything a run looked up is what it was."""
@@ -204,12 +181,8 @@ class Plan:
         if level is None:
             return
         level.set(key, int(version) if live else None)
-        if name in self._kept:
-            self._decoded.pop(key, None)
-            if live and value is not None:
-                self._values[key] = value
-            else:
-                self._values.pop(key, None)
+        if name in self.conditions.levels:
+            self.conditions.set(key, value if live else None)
         fields = orjson.loads(value) if live and value is not None and name in self.valued else {}
         for reader in self._read[name]:
             self._bind(self.tracks[reader], key, int(version) if live else None, fields)
@@ -295,30 +268,3 @@ class Plan:
         if binding.latest is not None:
             track.past[binding.id] = (binding.latest, binding.finished)
         del track.bindings[binding.id]
-
-    # -- values out ------------------------------------------------------------------------------------------------
-
-    def _input(self, kind: str, levels: list[str], by: str, binding: Binding) -> Any:
-        if kind == "each":
-            return self._decode(next(iter(binding.own)))
-        if kind == "group":
-            return Group(binding.id, self._ordered(binding.own))
-        return tuple(item for level in levels for item in self._ordered(self.levels[level].versions))
-
-    def _ordered(self, keys: Iterable[str]) -> list[Level]:
-        return [self._decode(key) for key in sorted(keys)]
-
-    def _decode(self, key: str) -> Level:
-        found = self._decoded.get(key)
-        if found is None:
-            found = self._decoded[key] = self.graph.types[level_of(key)].model_validate_json(self._values[key])
-        return found
-
-
-def _parameters(source: Source) -> frozenset[str] | None:
-    """The names a `when` takes; None when it takes any."""
-    assert source.when is not None
-    parameters = inspect.signature(source.when).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return frozenset(parameter.name for parameter in parameters)
