@@ -17,25 +17,33 @@ MIN_WORDS, MAX_WORDS = 5, 80
 """Shorter ones are headings, longer ones tables or lists that were read as one sentence."""
 
 _TOTAL = re.compile(r"\b(?:total|sum|amount|balance|price|fee|rent|deposit|salary|invoice|subtotal)\b", re.IGNORECASE)
-_MONEY = re.compile(r"[$€£¥₹]\s?\d|\d\s?[$€£¥₹]|\b(?:[A-Z]{3}|RM|Rs\.?)\s?\d|\d\s?(?:EUR|USD|GBP|CHF|MYR|INR|JPY|dollars|euros)\b")
+_MONEY = re.compile(
+    r"[$€£¥₹]\s?\d|\d\s?[$€£¥₹]|\b(?:[A-Z]{3}|RM|Rs\.?)\s?\d|\d\s?(?:EUR|USD|GBP|CHF|MYR|INR|JPY|dollars|euros)\b"
+)
 _DATE = re.compile(
     r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b(?:19|20)\d\d\b"
     r"|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d{1,2}\b",
     re.IGNORECASE,
 )
 _VERB = re.compile(
-    r"\b(?:is|are|was|were|be|been|has|have|had|does|did|do|shall|will|must|may|can|cannot|agrees?|pays?|owns?|makes?|made"
-    r"|says?|said|shows?|holds?|includes?|contains?|remains?|becomes?|became|began|ist|sind|war|hat|haben|wird|est|sont|a|ont|es"
+    r"\b(?:is|are|was|were|be|been|has|have|had|does|did|do|shall|will|must|may|can|cannot|agrees?|pays?|owns?"
+    r"|makes?|made"
+    r"|says?|said|shows?|holds?|includes?|contains?|remains?|becomes?|became|began|ist|sind|war|hat|haben|wird|est"
+    r"|sont|a|ont|es"
     r"|son|era|fue|\w{3,}(?:ed|es|ing))\b",
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(
-    r"\b(?:all rights reserved|copyright|©|thank(?:s| you)|best regards|kind regards|yours (?:sincerely|faithfully)|dear \w+|page \d+ (?:of|/)"
-    r"|click (?:here|on)|please (?:visit|see|contact|note|find|do not hesitate)|cookies?|terms and conditions apply|scroll down"
+    r"\b(?:all rights reserved|copyright|©|thank(?:s| you)|best regards|kind regards|yours (?:sincerely|faithfully)"
+    r"|dear \w+|page \d+ (?:of|/)"
+    r"|click (?:here|on)|please (?:visit|see|contact|note|find|do not hesitate)|cookies?|terms and conditions apply"
+    r"|scroll down"
     r"|this (?:e-?mail|message) (?:is|and)|come again|follow us)\b",
     re.IGNORECASE,
 )
-_VAGUE = re.compile(r"\b(?:might|maybe|perhaps|possibly|i think|in my opinion|we believe|hopefully|probably)\b", re.IGNORECASE)
+_VAGUE = re.compile(
+    r"\b(?:might|maybe|perhaps|possibly|i think|in my opinion|we believe|hopefully|probably)\b", re.IGNORECASE
+)
 
 
 def find_claims(page: Page, limit: int = MAX_PER_PAGE) -> list[Claim]:
@@ -94,7 +102,9 @@ def _worth(text: str, words: list[Token]) -> float:
     """How much of a sentence can be held against something: figures, dates, names; less what is hedged."""
     numbers = sum(w.text[0].isdigit() for w in words)
     names = sum(w.text[0].isupper() and w.start > 0 for w in words)
-    score = 1.5 * min(numbers, 3) + 0.7 * min(names, 4) + 1.0 * bool(_MONEY.search(text)) + 0.5 * bool(_DATE.search(text))
+    score = (
+        1.5 * min(numbers, 3) + 0.7 * min(names, 4) + 1.0 * bool(_MONEY.search(text)) + 0.5 * bool(_DATE.search(text))
+    )
     score += 0.5 * any(w.text.lower() in NEGATIONS for w in words)
     return score - 1.5 * bool(_VAGUE.search(text)) - 0.5 * (len(words) > 45)
 

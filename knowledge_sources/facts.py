@@ -1,4 +1,4 @@
-"""The sources that check: claims and summary sentences against the document's passages, and its figures against themselves."""
+"""The sources that check: claims and summaries against the document's passages, its figures against themselves."""
 
 from __future__ import annotations
 

@@ -22,6 +22,9 @@ _GROUPS: tuple[tuple[str, tuple[MentionType, ...]], ...] = (
     ("Contacts", ("email", "phone", "url")),
 )
 _LABELS = {"refuted": "REFUTED", "not_enough_information": "NOT CONFIRMED", "supported": "SUPPORTED"}
+HARD_SPACE = "\u00a0"
+_SPACE = re.compile(r"[ \t\r\n\f\v]+")
+_NUMBERED = re.compile(r"^[a-z]+_number:")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -64,7 +67,8 @@ def _entities(entities: Sequence[ReportEntity]) -> Iterator[str]:
         yield from _title(title)
         for entity in group[:PER_GROUP]:
             roles = f" ({', '.join(role.replace('_', ' ') for role in entity.roles)})" if entity.roles else ""
-            yield from _wrapped(f"{entity.value}{roles}  {_pages(entity.pages)}", "  ")
+            value = _NUMBERED.sub("", entity.value) if entity.type == "identifier" else entity.value
+        yield from _wrapped(f"{value}{roles}  {_pages(entity.pages)}", "  ")
         if len(group) > PER_GROUP:
             yield f"  ... and {len(group) - PER_GROUP} more"
 
@@ -127,12 +131,14 @@ def _pages(pages: Sequence[int]) -> str:
     if not pages:
         return ""
     shown = ", ".join(map(str, pages[:6])) + (", ..." if len(pages) > 6 else "")
-    return f"[p. {shown}]"
+    return f"[p.{HARD_SPACE}{shown.replace(' ', HARD_SPACE)}]"
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(_SPACE.split(text.strip()))
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return wrap(_line(text), WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent)) or [indent.rstrip()]
+    after = " " * len(indent)
+    lines = wrap(_line(text), WIDTH, initial_indent=indent, subsequent_indent=after, break_on_hyphens=False)
+    return [line.replace(HARD_SPACE, " ") for line in lines] or [indent.rstrip()]

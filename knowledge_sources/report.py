@@ -21,7 +21,7 @@ from blackboard import (
 )
 from blackboard.levels import MentionType, ReportEntity
 from knowledge_sources.mentions.fields import fields
-from knowledge_sources.sentences import sentences
+from knowledge_sources.mentions.layout import rows_of
 from knowledge_sources.summary import count_words
 
 MAX_ENTITIES = 100
@@ -33,7 +33,8 @@ _WEIGHT: Mapping[MentionType, float] = {
     "term": 1.0, "email": 0.8, "phone": 0.8, "url": 0.6,
 }  # fmt: skip
 _TITLE_WORDS = re.compile(
-    r"\b(?:invoice|receipt|agreement|contract|report|act|letter|statement|order|quotation|offer|policy|minutes|memo(?:randum)?|"
+    r"\b(?:invoice|receipt|agreement|contract|report|act|letter|statement|order|quotation|offer|policy|minutes"
+    r"|memo(?:randum)?|"
     r"certificate|notice|rechnung|vertrag|facture|contrat|factura|contrato)\b",
     re.IGNORECASE,
 )
@@ -53,13 +54,14 @@ def make_report(
     read = [page for page in pages if page.text.strip()]
     if not read:
         raise DocumentUnreadable(_unreadable(pages), hint=_unreadable_hint(pages))
+    facts = fields(pages, mentions)
     return Report(
-        title=_title(document, read),
+        title=_title(document, read, facts),
         kind=document.kind if document else "",
         pages=max(document.pages if document else 0, len(pages)),
         pages_read=len(read),
         words=sum(count_words(page.text) for page in read),
-        fields=fields(pages, mentions),
+        fields=facts,
         entities=_entities(entities),
         summary=tuple(sorted(summary, key=lambda s: s.rank)),
         claims=len(claims),
@@ -81,16 +83,22 @@ def _unreadable_hint(pages: Sequence[Page]) -> str:
     return "Scan it again with more light or at 300 dpi, or send a version with text." if pages else ""
 
 
-def _title(document: Document | None, read: Sequence[Page]) -> str:
-    """The document's own title; else a line of its first page that names its kind, else the first line of words."""
+def _title(document: Document | None, read: Sequence[Page], facts: Mapping[str, str]) -> str:
+    """The document's own title; else the line of its first page that names its kind, else its first line of words."""
     if document and document.title and document.title.strip():
-        return document.title.strip()[:MAX_TITLE]
-    text = read[0].text
-    lines = [" ".join(text[a:b].split()) for a, b in sentences(text)[:15]]
-    lines = [line for line in lines if sum(c.isalpha() for c in line) >= 4]
+        return _short(document.title)
+    lines = [row.text for row in rows_of(read[0])[:20] if sum(c.isalpha() for c in row.text) >= 4]
     named = next((line for line in lines if _TITLE_WORDS.search(line) and len(line) <= 80), None)
-    chosen = named or next(iter(lines), None) or (document.filename if document and document.filename else "Untitled")
-    return chosen if len(chosen) <= MAX_TITLE else chosen[: MAX_TITLE - 1].rsplit(" ", 1)[0] + "…"
+    if named and len(named.split()) == 1:
+        number = facts.get("invoice_number") or facts.get("receipt_number") or ""
+        house = facts.get("issuer") or facts.get("company") or ""
+        return _short(", ".join(filter(None, (f"{named} {number}".strip(), house))))
+    return _short(named or next(iter(lines), None) or (document.filename if document else None) or "Untitled")
+
+
+def _short(title: str) -> str:
+    title = " ".join(title.split())
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1].rsplit(" ", 1)[0] + "…"
 
 
 def _entities(entities: Sequence[Entities]) -> tuple[ReportEntity, ...]:

@@ -13,25 +13,31 @@ from statistics import quantiles
 
 Span = tuple[int, int]
 
-ABBREVIATIONS = frozenset(
-    """
-    mr mrs ms dr prof sr jr st rev hon gen col sgt capt lt cmdr gov sen rep pres messrs mme mlle herr fr
-    inc ltd co corp plc llc bros dept div est assn univ
-    jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
-    vs etc al eg ie cf viz approx ca circa ed eds trans vol vols pp pg para paras ch fig figs eq eqs ref refs tab app
-    no nos nr sec secs art arts cl sched stat subch pt pts
-    ave blvd rd hwy bldg ste apt ft lb lbs oz kg km min max avg dist temp tel ext incl excl misc qty ph
-    str bzw usw ggf inkl zzgl abs bd art av
-    """.split()
-)
+_ABBREVIATIONS = """
+    mr mrs ms dr prof sr jr st rev hon gen col sgt capt lt cmdr gov sen rep pres messrs mme mlle herr fr inc
+    ltd co corp plc llc bros dept div est assn univ jan feb mar apr jun jul aug sep sept oct nov dec mon tue
+    tues wed thu thur thurs fri sat sun vs etc al eg ie cf viz approx ca circa ed eds trans vol vols pp pg
+    para paras ch fig figs eq eqs ref refs tab app no nos nr sec secs art arts cl sched stat subch pt pts
+    ave blvd rd hwy bldg ste apt ft lb lbs oz kg km min max avg dist temp tel ext incl excl misc qty ph str
+    bzw usw ggf inkl zzgl abs bd art av
+"""
+ABBREVIATIONS = frozenset(_ABBREVIATIONS.split())
 """Words that carry a full stop inside a sentence. Compared in lower case, without their dots."""
 
-NUMBERED = frozenset("no nos nr sec secs art arts fig figs eq eqs para ch vol p pp pg cl ref item lot ext tab pt".split())
+_NUMBERED = """
+    no nos nr sec secs art arts fig figs eq eqs para ch vol p pp pg cl ref item lot ext tab pt
+"""
+NUMBERED = frozenset(_NUMBERED.split())
 """Abbreviations that only stand before a number or a name; before other words their full stop ends the sentence."""
 
-_END = re.compile(r"(?:[.!?…]+|[。！？؟۔।])(?P<close>['\"”’»)\]]*)(?=\s|$|(?<=[。！？])|(?<=[a-z]{3}[.!?])[A-Z][a-z]+\s)")
+_END = re.compile(
+    r"(?:[.!?…]+|[。！？؟۔।])(?P<close>['\"”’»)\]]*)(?=\s|$|(?<=[。！？])|(?<=[a-z]{3}[.!?])[A-Z][a-z]+\s)"
+)
 _STARTS_LOW = re.compile(r"\s*['\"“‘«(\[]*[a-zà-öø-ÿ]")
-_BULLET = re.compile(r"\s*(?:[•●▪◦‣∙·*–—-]\s+|\(?(?:[0-9]{1,3}|[ivxlcdm]{1,5}|[A-Za-z])[).]\s+|\((?:[0-9]{1,3}|[ivxlcdm]{1,5}|[A-Za-z])\)\s*|#{1,6}\s)")
+_BULLET = re.compile(
+    r"\s*(?:[•●▪◦‣∙·*–—-]\s+|\(?(?:[0-9]{1,3}|[ivxlcdm]{1,5}|[A-Za-z])[).]\s+|\((?:[0-9]{1,3}|[ivxlcdm]{1,5}"
+    r"|[A-Za-z])\)\s*|#{1,6}\s)"
+)
 _ROW_GAP = re.compile(r"\S(?: {3,}|\t+| ?\| ?)\S")
 _SPEAKER = re.compile(r"[A-Z][\w.'-]*(?: [A-Z][\w.'-]*){0,3}:\s")
 _LAST_WORD = re.compile(r"([^\W\d_]+(?:\.[^\W\d_]+)*)\.?$")
@@ -134,9 +140,11 @@ def _ends(text: str, start: int, match: re.Match[str], end: int) -> bool:
         return not re.match(r"\s*\d", rest) or not re.search(r"(?:^|\s)\(?\d{1,3}$", text[start : match.start()])
     name = word.group(1).lower().replace(".", "")
     if name in NUMBERED:
-        return not re.match(r"\s*[\dIVX(#A-Z][\d.,IVX)]*\b", rest)
+        return not re.match(r"\s*(?:[\d(#]|[A-Z]{1,5}[ /-]?\d|[IVXLC]+\b|[A-Z]\b)", rest)
     if "." in word.group(1) and all(len(part) <= 2 for part in word.group(1).split(".")):
-        return name in ("am", "pm") or re.match(r"\s+(?:The|In|It|He|She|We|They|This|But|A|An|On|At)\s", rest) is not None
+        return (
+            name in ("am", "pm") or re.match(r"\s+(?:The|In|It|He|She|We|They|This|But|A|An|On|At)\s", rest) is not None
+        )
     return not (name in ABBREVIATIONS or (len(name) == 1 and word.group(1).isupper()))
 
 

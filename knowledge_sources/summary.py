@@ -39,14 +39,16 @@ DAMPING, ROUNDS, WEAK_LINK = 0.85, 50, 0.05
 
 _CUE = re.compile(
     r"\b(?:we (?:present|propose|describe|show|introduce|investigate|report|find|conclude|agree|confirm)"
-    r"|th(?:is|e present) (?:paper|article|report|work|study|act|bill|agreement|contract|letter|document|invoice|policy)"
+    r"|th(?:is|e present) (?:paper|article|report|work|study|act|bill|agreement|contract|letter|document|invoice"
+    r"|policy)"
     r"|in (?:conclusion|summary|short|brief)|to summari[sz]e|our (?:results|approach|method|findings)"
     r"|the (?:purpose|aim|goal|objective)|is (?:required|directed|authorized|authorised)|shall)\b",
     re.IGNORECASE,
 )
 _BYLINE = re.compile(
     r"by\b\W?.{0,40}|(?:first |last )?(?:published|updated|posted|created|modified|printed)\b.{0,40}|\W*"
-    r"|.{0,20}\d\d:\d\d [A-Z]{2,4}, \d+ \w+ \d{4}\W*|follow @.*|(?:scroll down|click here|read more|see also|share this)\b.*"
+    r"|.{0,20}\d\d:\d\d [A-Z]{2,4}, \d+ \w+ \d{4}\W*|follow @.*|(?:scroll down|click here|read more|see also"
+    r"|share this)\b.*"
     r"|(?:all rights reserved|copyright|©|\(c\) \d{4}).*|page \d+( of \d+)?\W*",
     re.IGNORECASE,
 )
@@ -104,7 +106,7 @@ def _is_prose(text: str) -> bool:
         return False
     words = clean.split()
     capitals = sum(w[:1].isupper() or w[:1].isdigit() for w in words)
-    return text[-1] in ".!。！؟\"'”’);" or capitals < 0.6 * len(words)
+    return capitals < 0.6 * len(words) and "@" not in clean
 
 
 def _read(page: Page, span: tuple[int, int]) -> _Sentence:
@@ -161,8 +163,8 @@ def _shortlist(candidates: Sequence[_Sentence]) -> list[int]:
     frequency = Counter(stem for s in candidates for stem in s.stems)
 
     def centrality(i: int) -> float:
-        stems = set(candidates[i].stems)
-        return sum(math.log(1 + frequency[s]) for s in stems) / (len(stems) + 5)
+        stems = sorted(set(candidates[i].stems))
+        return math.fsum(math.log(1 + frequency[s]) for s in stems) / (len(stems) + 5)
 
     opening = MAX_RANKED // 4
     rest = sorted(range(opening, len(candidates)), key=lambda i: (-centrality(i), i))
@@ -171,7 +173,8 @@ def _shortlist(candidates: Sequence[_Sentence]) -> list[int]:
 
 def _news(sentence: _Sentence, said: set[str], frequency: Counter[str]) -> float:
     """What a sentence would add: the weight of its words that were not said yet, for its length."""
-    return sum(math.log(1 + frequency[s]) for s in sorted(set(sentence.stems) - said)) / sentence.words**0.8
+    weight = math.fsum(math.log(1 + frequency[s]) for s in sorted(set(sentence.stems) - said))
+    return weight / math.pow(sentence.words, 0.8)
 
 
 def _similarities(ranked: Sequence[_Sentence]) -> Vector:

@@ -11,10 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from snowballstemmer.basestemmer import BaseStemmer
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Rouge:
 
 
 @cache
-def _porter() -> BaseStemmer:
+def _porter() -> Any:
     from snowballstemmer import stemmer
 
     return stemmer("porter")

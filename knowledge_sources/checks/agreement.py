@@ -11,15 +11,22 @@ from decimal import Decimal, InvalidOperation
 from blackboard.levels import Mention, Mentions, Page, Where
 from knowledge_sources.checks.ledger import Ledger
 from knowledge_sources.checks.verdicts import Found, quote
+from knowledge_sources.sentences import Span, sentences
 
-_ONE = r"(?:contract|purchase|sale|licen[cs]e|project|agreed|subscription|lump|fixed|annual|monthly|yearly|quarterly|weekly|base|total|setup)"
+_ONE = (
+    r"(?:contract|purchase|sale|licen[cs]e|project|agreed|subscription|lump|fixed|annual|monthly|yearly|quarterly"
+    r"|weekly|base|total|setup)"
+)
 _NAME = re.compile(
     rf"\b(?P<name>(?:{_ONE}\s+)+(?:price|sum|value|fees?|amount|rent|salary|payment|consideration|charge)"
-    r"|(?:security\s+|initial\s+|rental\s+)?deposit|(?:basic\s+|annual\s+|gross\s+)?salary|principal(?:\s+amount)?|loan\s+amount|retainer"
+    r"|(?:security\s+|initial\s+|rental\s+)?deposit|(?:basic\s+|annual\s+|gross\s+)?salary|principal(?:\s+amount)?"
+    r"|loan\s+amount|retainer"
     r"|(?:grand|invoice|overall|order)\s+(?:total|amount)|total\s+(?:due|payable)|(?:amount|sum)\s+(?:due|payable)"
     r"|invoiced?\s+amount|total)"
-    r"(?:\s*\([^)]{0,40}\))?(?:\s+(?:due|payable|to be paid|under this agreement|for this (?:invoice|order)|of this invoice|hereunder))*"
-    r"(?:\s*[:,]?\s*(?:of|is|was|are|being|shall be|will be|amounts? to|amounting to|comes to|equals?|in the (?:sum|amount) of|the sum of|therefore)){0,2}"
+    r"(?:\s*\([^)]{0,40}\))?(?:\s+(?:due|payable|to be paid|under this agreement|for this (?:invoice|order)"
+    r"|of this invoice|hereunder))*"
+    r"(?:\s*[:,]?\s*(?:of|is|was|are|being|shall be|will be|amounts? to|amounting to|comes to|equals?|in the (?:sum"
+    r"|amount) of|the sum of|therefore)){0,2}(?:\s+(?:[A-Z]{3}|[$€£¥]))?"
     r"\s*$",
     re.IGNORECASE,
 )
@@ -30,7 +37,7 @@ _WHOLE = re.compile(r"total|(?:amount|sum) (?:due|payable)|invoiced? amount", re
 _NOT_WHOLE = re.compile(r"fee|price|value|rent|salary|consideration", re.IGNORECASE)
 ROUNDING = Decimal("0.05")
 """Cash totals are rounded to the smallest coin."""
-REACH = 110
+REACH = 160
 """Characters before an amount in which its name is looked for."""
 
 
@@ -56,6 +63,7 @@ def check_agreement(pages: Sequence[Page], mentions: Sequence[Mentions], ledger:
 
 def named_amounts(page: Page, amounts: Sequence[Mention]) -> Iterator[Stated]:
     """The amounts of a page that the words before or behind them name."""
+    spans = sentences(page.text)
     for amount in amounts:
         number, _, currency = amount.value.partition(" ")
         try:
@@ -68,17 +76,13 @@ def named_amounts(page: Page, amounts: Sequence[Mention]) -> Iterator[Stated]:
             continue
         said = " ".join(name["name"].lower().split()).removesuffix("s")
         whole = bool(_WHOLE.search(said)) and not _NOT_WHOLE.search(said)
-        yield Stated(said, value, currency, _around(page, amount), whole)
+        yield Stated(said, value, currency, _around(page, spans, amount), whole)
 
 
-def _around(page: Page, amount: Mention) -> Where:
-    """The clause that states the amount, on one line where it can be."""
-    start = max(page.text.rfind("\n", 0, amount.start) + 1, amount.start - REACH)
-    end = page.text.find("\n", amount.end)
-    end = len(page.text) if end < 0 else end
-    while start < amount.start and page.text[start].isspace():
-        start += 1
-    return quote(page, start, min(end, amount.end + 60))
+def _around(page: Page, spans: Sequence[Span], amount: Mention) -> Where:
+    """The sentence or row that states the amount."""
+    start, end = next(((a, b) for a, b in spans if a <= amount.start < b), (amount.start, amount.end))
+    return quote(page, max(start, amount.start - REACH), min(max(end, amount.end), amount.end + REACH))
 
 
 def _amounts(mentions: Sequence[Mentions], page: int) -> list[Mention]:

@@ -123,8 +123,8 @@ def _taxes(ledger: Ledger, lines: Decimal | None) -> Iterator[Found]:
                 reason = f"{_show(fits[0])} holds {_show(tax.rate)} % tax of {_show(tax.amount.value)}."
             base = tuple(_quote(f.place) for v, f in bases if f and v == fits[0])
             yield Found("tax", "supported", "tax", reason, where, (*base, where), 0.95)
-        elif len(ledger.all("tax")) == 1 and tax.sole and (subtotal := _plain_subtotal(ledger)):
-            base_value = subtotal.amount.value
+        elif len(ledger.all("tax")) == 1 and tax.sole and (base_value := _taxed(ledger)) is not None:
+            subtotal = ledger.all("subtotal")[0]
             reason = (
                 f"{_show(tax.rate)} % of {_show(base_value)} is {_show(_cents(base_value * rate))}, "
                 f"but the document says {_show(tax.amount.value)}."
@@ -143,11 +143,18 @@ def _unread_part(ledger: Ledger, lines: Decimal | None) -> bool:
     )
 
 
-def _plain_subtotal(ledger: Ledger) -> Figure | None:
-    """The one subtotal that a tax is taken of; none where discounts or charges leave it open."""
-    subtotals = ledger.all("subtotal")
-    plain = len(subtotals) == 1 and subtotals[0].sole and not ledger.all("discount") and not ledger.all("charge")
-    return subtotals[0] if plain else None
+def _taxed(ledger: Ledger) -> Decimal | None:
+    """What a tax must have been taken of: the one subtotal, with discounts and charges if the account closes with them."""
+    subtotals, total = ledger.all("subtotal"), _whole(ledger)
+    if len(subtotals) != 1 or not subtotals[0].sole:
+        return None
+    base = subtotals[0].amount.value
+    parts = [f for f in ledger.figures if f.kind in ("discount", "charge")]
+    if not parts:
+        return base
+    base += sum((_signed(f) for f in parts), Decimal(0))
+    taxes = sum((f.amount.value for f in ledger.all("tax")), Decimal(0))
+    return base if total and _same(base + taxes, total.amount.value) else None
 
 
 def _total(ledger: Ledger, lines: Decimal | None) -> Iterator[Found]:

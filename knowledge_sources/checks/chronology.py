@@ -10,24 +10,29 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from blackboard.levels import Mention, Mentions, Page, Where
+from knowledge_sources.checks.days import impossible_days
 from knowledge_sources.checks.lexicon import NUMBER_WORDS
 from knowledge_sources.checks.verdicts import Found, quote
-from knowledge_sources.mentions.dates import month_numbers
 from knowledge_sources.mentions.layout import Row, below, rows_of
 
 _EVENTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (event, re.compile(pattern, re.IGNORECASE))
     for event, pattern in (
-        ("due", r"\bdue\b|\bpay(?:able|ment)?(?: is)?(?: due)?(?: date)? ?(?:by|before|on or before|no later than|until)|\bpayment date"
+        ("due", r"\bdue\b|\bpay(?:able|ment)?(?: is)?(?: due)?(?: date)? ?(?:by|before|on or before|no later than"
+                r"|until)|\bpayment date"
                 r"|\bfällig|\bzahlbar bis|\béchéance|\bvencimiento|\bscadenza|\bvervaldatum|\bpay by"),
-        ("end", r"\b(?:expir(?:es?|y|ation|ing)|ends?|ending|until|terminat(?:es|ion|ing)|valid (?:until|to|thru)|completion|end date)\b"),
+        ("end", r"\b(?:expir(?:es?|y|ation|ing)|ends?|ending|until|terminat(?:es|ion|ing)|valid (?:until|to|thru)"
+                r"|completion|end date)\b"),
         ("start", r"\b(?:commenc(?:es?|ing|ement)|starts?|starting|begin(?:s|ning)?|start date)\b"),
-        ("effective", r"\beffective\b|\b(?:made|entered) (?:and entered )?(?:into )?(?:as of|on|effective)|\bdated as of"),
+        ("effective", r"\beffective\b|\b(?:made|entered) (?:and entered )?(?:into )?(?:as of|on|effective)"
+                      r"|\bdated as of"),
         ("signed", r"\bsign(?:ed|ature)\b|\bexecuted\b"),
         ("delivery", r"\bdeliver(?:y|ed)\b|\bshipped\b|\bdispatch\b|\blieferdatum"),
         ("order", r"\border(?:ed)?\b|\bp\.?o\.? date"),
-        ("issue", r"\b(?:invoice|issue|billing|bill) date|\bdate of (?:issue|invoice)|\b(?:invoice|bill)\b.{0,40}\b(?:of|dated)\b|\bissued (?:on|at)?"
-                  r"|\binvoiced on|\brechnungsdatum|\brechnung\b.{0,30}\bvom\b|\bdate de (?:la )?factur|\bfecha (?:de )?(?:factura|emisi)"
+        ("issue", r"\b(?:invoice|issue|billing|bill) date|\bdate of (?:issue|invoice)|\b(?:invoice"
+                  r"|bill)\b.{0,40}\b(?:of|dated)\b|\bissued (?:on|at)?"
+                  r"|\binvoiced on|\brechnungsdatum|\brechnung\b.{0,30}\bvom\b|\bdate de (?:la )?factur"
+                  r"|\bfecha (?:de )?(?:factura|emisi)"
                   r"|\bdata (?:della )?fattura|\bfactuurdatum|^\W*(?:date|datum|fecha|data)\b\W*$"),
     )
 )  # fmt: skip
@@ -40,19 +45,9 @@ _ORDER = (
     ("signed", "end", "was signed after it had ended"),
 )
 _ONCE = ("issue", "due", "effective")
-_DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _WEEKDAY = re.compile(
     rf"\b({'|'.join(_DAYS)}|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)\.?,?\s*(?:the\s*)?$", re.IGNORECASE
-)
-_NAMED_DAY = re.compile(
-    r"\b(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?[ ](?:of )?(?P<month>[^\W\d_]{3,10})\.?,?[ ](?P<year>(?:19|20)\d\d)\b"
-)
-_NAMED_MONTH = re.compile(
-    r"\b(?P<month>[^\W\d_]{3,10})\.?[ ](?P<day>\d{1,2})(?:st|nd|rd|th)?,?[ ](?P<year>(?:19|20)\d\d)\b"
-)
-_ISO = re.compile(r"(?<![\w./-])(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?![\w-])")
-_NUMERIC = re.compile(
-    r"(?<![\w./-])(?P<a>\d{1,2})(?P<sep>[./-])(?P<b>\d{1,2})(?P=sep)(?P<year>(?:19|20)\d\d)(?![\w/-])"
 )
 _NET_DAYS = re.compile(
     r"\bnet\s+(\d{1,3})\b|\b(?:within|in)\s+(\d{1,3})\s+(?:calendar )?days\b|\bpayment terms?\W{1,4}(\d{1,3})\s+days",
@@ -82,7 +77,7 @@ def check_chronology(pages: Sequence[Page], mentions: Sequence[Mentions]) -> Ite
     """All findings about dates."""
     events: list[Event] = []
     for page in pages:
-        yield from _impossible(page)
+        yield from impossible_days(page)
         dates = [m for found in mentions if found.page == page.number for m in found.items if m.type == "date"]
         yield from _weekdays(page, dates)
         yield from _terms(page, dates)
@@ -277,29 +272,3 @@ def _add_months(day: date, months: int) -> date:
     year, month = divmod(day.month - 1 + months, 12)
     year += day.year
     return day.replace(year=year, month=month + 1, day=min(day.day, monthrange(year, month + 1)[1]))
-
-
-def _impossible(page: Page) -> Iterator[Found]:
-    months = month_numbers()
-    for pattern in (_NAMED_DAY, _NAMED_MONTH, _ISO):
-        for match in pattern.finditer(page.text):
-            name = match["month"].lower()
-            month = int(name) if name.isdigit() else months.get(name, 0)
-            day = int(match["day"])
-            if (month or name.isdigit()) and day <= 31 and not _exists(int(match["year"]), month, day):
-                yield _no_such_day(page, match)
-    for match in _NUMERIC.finditer(page.text):
-        a, b, year = int(match["a"]), int(match["b"]), int(match["year"])
-        if 1 <= min(a, b) <= 12 and max(a, b) <= 31 and not _exists(year, b, a) and not _exists(year, a, b):
-            yield _no_such_day(page, match)
-
-
-def _exists(year: int, month: int, day: int) -> bool:
-    return 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]
-
-
-def _no_such_day(page: Page, match: re.Match[str]) -> Found:
-    place = quote(page, *match.span())
-    return Found(
-        "date", "refuted", "impossible_date", f"There is no such day as {match.group()}.", place, (place,), 0.95
-    )

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from knowledge_sources.checks.lexicon import NUMBER_WORDS, fellows, opposites
@@ -141,7 +142,7 @@ def _share(words: Sequence[Token], weights: Sequence[float], stems: frozenset[st
 
 def _bound(words: Sequence[Token], passages: Sequence[_Passage]) -> float:
     """The share of the claim's neighbouring words that also stand together, in this order, in some passage."""
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(pairwise(words))
     if not pairs:
         return 1.0 if any(words[0].stem in p.stems for p in passages) else 0.0
 

@@ -24,30 +24,44 @@ Structure = tuple[int, int, int]
 _LABELS: tuple[tuple[Kind | Literal["skip"], re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))  # type: ignore[misc]
     for kind, pattern in (
-        ("skip", r"\b(?:carried|brought) (?:forward|over)|\bcarry[- ]?over|\bübertrag|\breport(?:er)? à|\bpage (?:sub)?total"
-                 r"|\bincludes?\b|\bincluding\b.{0,20}(?:tax|gst|vat)|\b(?:days|tage|jours|días)\b|\btotal (?:qty|quantity|items?|hours|weight|saving|discount|number|units|points)|\bper (?:unit|hour|month)"
+        ("skip", r"\b(?:carried|brought) (?:forward|over)|\bcarry[- ]?over|\bübertrag|\breport(?:er)? à"
+                 r"|\bpage (?:sub)?total"
+                 r"|\bincludes?\b|\bincluding\b.{0,20}(?:tax|gst|vat)|\b(?:days|tage|jours|días)\b|\btotal (?:qty"
+                 r"|quantity|items?|hours|weight|saving|discount|number|units|points)|\bper (?:unit|hour|month)"
                  r"|\b(?:change|tender(?:ed)?|cash|visa|master(?:card)?|credit card|card|points|iban|account)\b"),
         ("rounding", r"\bround(?:ing|ed)?\b|\brundung"),
-        ("subtotal", r"\bsub[- ]?tot(?:al|aal)?\b|\bnet (?:total|amount|sum|value)\b|\btotal[ ,]*(?:net\b|ht\b|excl|ex\.?\b|before|without)"
-                     r"|\b(?:amount|sum|value) (?:before|excl|ex\b)|\bzwischensumme|\bnetto|\bimponibile|\bbase imponible|\btaxable"
+        ("subtotal", r"\bsub[- ]?tot(?:al|aal)?\b|\bnet (?:total|amount|sum|value)\b|\btotal[ ,]*(?:net\b|ht\b|excl"
+                     r"|ex\.?\b|before|without)"
+                     r"|\b(?:amount|sum|value) (?:before|excl|ex\b)|\bzwischensumme|\bnetto|\bimponibile"
+                     r"|\bbase imponible|\btaxable"
                      r"|\bsous[- ]total|\bitems? total\b|\bnet\b"),
-        ("total", r"\b(?:grand|invoice|gross|order) (?:total|amount)|\btotal[ ,]*(?:\(?incl|inc\b|with|gross|ttc|amount|payable|due|price)"
-                  r"|\bgesamt|\bbrutto|\brechnungsbetrag|\bendbetrag|\bamount payable|\btotal ?(?:gst|vat|tax)?[- ]incl"),
-        ("paid", r"\bpaid\b|\bdeposit\b|\bprepa(?:id|yment)|\badvance\b|\bpayments? received|\banzahlung|\bacompte\b|\bcredit(?:ed)?\b"),
-        ("due", r"\b(?:balance|amount|total|sum) (?:now )?(?:due|outstanding|owing|to pay)|\bbalance\b|\bzu zahlen|\bzahlbetrag|\bà payer\b"),
+        ("total", r"\b(?:grand|invoice|gross|order) (?:total|amount)|\btotal[ ,]*(?:\(?incl|inc\b|with|gross|ttc"
+                  r"|amount|payable|due|price)"
+                  r"|\bgesamt|\bbrutto|\brechnungsbetrag|\bendbetrag|\bamount payable|\btotal ?(?:gst|vat"
+                  r"|tax)?[- ]incl"),
+        ("paid", r"\bpaid\b|\bdeposit\b|\bprepa(?:id|yment)|\badvance\b|\bpayments? received|\banzahlung|\bacompte\b"
+                 r"|\bcredit(?:ed)?\b"),
+        ("due", r"\b(?:balance|amount|total|sum) (?:now )?(?:due|outstanding|owing|to pay)|\bbalance\b|\bzu zahlen"
+                r"|\bzahlbetrag|\bà payer\b"),
         ("discount", r"\bdiscount|\brabatt|\bskonto|\bremise\b|\bdescuento|\bsconto|\bkorting|\brebate|\bdisc\b"),
-        ("charge", r"\bshipping|\bfreight|\bdelivery|\bpostage|\bversand|\bporto\b|\bhandling|\bcarriage|\bservice (?:charge|fee)"
+        ("charge", r"\bshipping|\bfreight|\bdelivery|\bpostage|\bversand|\bporto\b|\bhandling|\bcarriage"
+                   r"|\bservice (?:charge|fee)"
                    r"|\bsurcharge|\btransport|\bpackaging|\binsurance\b|\bexpenses\b"),
-        ("tax", r"\bv\.?a\.?t\b|\bg\.?s\.?t\b|\bsst\b|\b(?:sales|service)? ?tax\b|\bmwst|\bust\b|\bu\.?st\.?\b|\bmehrwertsteuer|\bt\.?v\.?a\b"
+        ("tax", r"\bv\.?a\.?t\b|\bg\.?s\.?t\b|\bsst\b|\b(?:sales|service)? ?tax\b|\bmwst|\bust\b|\bu\.?st\.?\b"
+                r"|\bmehrwertsteuer|\bt\.?v\.?a\b"
                 r"|\bi\.?v\.?a\b|\bbtw\b|\bmoms\b|\bpst\b|\bhst\b"),
         ("total", r"\btotal(?:e|en|aal|s)?\b|\bsumme\b|\bimporte\b|\bmontant\b|\bsuma\b"),
     )
 )  # fmt: skip
 _HEAD = {
-    "quantity": re.compile(r"\b(?:qty|quantity|quantities|menge|anzahl|units?|hours?|hrs|days|cant(?:idad)?|qté|quantité|pcs|aantal)\b", re.I),
-    "price": re.compile(r"\b(?:price|rate|each|preis|einzelpreis|e-preis|prix|precio|prijs|unit cost|cost)\b|\bp\.?u\.?\b", re.I),
-    "amount": re.compile(r"\b(?:amount|total|sum|betrag|gesamt(?:preis)?|montant|importe|bedrag|value|line total|net)\b", re.I),
-    "what": re.compile(r"\b(?:description|item|product|service|article|details|particulars|beschreibung|bezeichnung|artikel|"
+    "quantity": re.compile(r"\b(?:qty|quantity|quantities|menge|anzahl|units?|hours?|hrs|days|cant(?:idad)?|qté"
+                           r"|quantité|pcs|aantal)\b", re.I),
+    "price": re.compile(r"\b(?:price|rate|each|preis|einzelpreis|e-preis|prix|precio|prijs|unit cost|cost)\b"
+                        r"|\bp\.?u\.?\b", re.I),
+    "amount": re.compile(r"\b(?:amount|total|sum|betrag|gesamt(?:preis)?|montant|importe|bedrag|value|line total"
+                         r"|net)\b", re.I),
+    "what": re.compile(r"\b(?:description|item|product|service|article|details|particulars|beschreibung|bezeichnung"
+                       r"|artikel|"
                        r"position|leistung|désignation|descripción|concepto|omschrijving|work|task)\b", re.I),
 }  # fmt: skip
 
@@ -192,7 +206,7 @@ def _figure(kind: Kind, label: str, place: Place, found: Sequence[Numeral]) -> F
 
 def _item(place: Place, found: Sequence[Numeral]) -> Item | None:
     plain = tuple(n for n in found if not n.percent)
-    if not plain or place.page.text[place.end - 1 : place.end].isalpha() and plain[-1].end < place.end - 6:
+    if not plain or (place.page.text[place.end - 1 : place.end].isalpha() and plain[-1].end < place.end - 6):
         return None
     return Item(place, plain, plain[-1])
 

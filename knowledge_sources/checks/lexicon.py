@@ -15,32 +15,41 @@ decrease reduce reduction lower lessen decline drop fall suppress inhibit preven
 weaken hinder block slow shrink abolish deplete limit alleviate ameliorate mitigate curb cut
 """
 _PAIRS = """
-effective ineffective, efficacy futility, success failure, succeed fail, successful unsuccessful, able unable, possible impossible,
-capable incapable, safe unsafe, safe dangerous, safe harmful, beneficial harmful, benefit harm, legal illegal, lawful unlawful,
-guilty innocent, alive dead, live die, birth death, male female, man woman, boy girl, husband wife, king queen, father mother,
-brother sister, son daughter, north south, northern southern, east west, eastern western, before after, early late, earlier later,
-first last, oldest youngest, old young, older younger, largest smallest, large small, larger smaller, big little, high low,
-higher lower, highest lowest, more less, more fewer, most least, best worst, better worse, majority minority, win lose, winner loser,
-victory defeat, accept reject, accept refuse, agree disagree, approve reject, allow forbid, allow prohibit, permit prohibit, buy sell,
-buyer seller, lend borrow, landlord tenant, lessor lessee, import export, arrive depart, enter leave, open close, begin end, start end,
-start finish, begin finish, married divorced, single married, positive negative, present absent, presence absence, include exclude,
-inside outside, public private, native foreign, domestic foreign, urban rural, rich poor, strong weak, hot cold, warm cold, dry wet,
-fast slow, long short, longer shorter, always never, all none, everyone nobody, common rare, frequent rare, true false, correct wrong,
-correct incorrect, sufficient insufficient, adequate inadequate, complete incomplete, dependent independent, related unrelated,
-significant insignificant, active inactive, sensitive resistant, susceptible resistant, susceptibility resistance, acute chronic,
-mild severe, minor major, hero villain, protagonist antagonist, comedy tragedy, fiction nonfiction, fictional real, amateur professional,
-defend attack, love hate, like dislike, praise criticize, support oppose, supporter opponent, friend enemy, ally enemy, profit loss,
-income expense, credit debit, asset liability, paid unpaid, employed unemployed, exclusive nonexclusive, exclusively partly,
-mandatory optional, required optional, known unknown, famous unknown, healthy sick, day night, summer winter, left right, upper lower
+effective ineffective, efficacy futility, success failure, succeed fail, successful unsuccessful, able unable,
+possible impossible, capable incapable, safe unsafe, safe dangerous, safe harmful, beneficial harmful, benefit harm,
+legal illegal, lawful unlawful, guilty innocent, alive dead, live die, birth death, male female, man woman, boy
+girl, husband wife, king queen, father mother, brother sister, son daughter, north south, northern southern, east
+west, eastern western, before after, early late, earlier later, first last, oldest youngest, old young, older
+younger, largest smallest, large small, larger smaller, big little, high low, higher lower, highest lowest, more
+less, more fewer, most least, best worst, better worse, majority minority, win lose, winner loser, victory defeat,
+accept reject, accept refuse, agree disagree, approve reject, allow forbid, allow prohibit, permit prohibit, buy
+sell, buyer seller, lend borrow, landlord tenant, lessor lessee, import export, arrive depart, enter leave, open
+close, begin end, start end, start finish, begin finish, married divorced, single married, positive negative,
+present absent, presence absence, include exclude, inside outside, public private, native foreign, domestic foreign,
+urban rural, rich poor, strong weak, hot cold, warm cold, dry wet, fast slow, long short, longer shorter, always
+never, all none, everyone nobody, common rare, frequent rare, true false, correct wrong, correct incorrect,
+sufficient insufficient, adequate inadequate, complete incomplete, dependent independent, related unrelated,
+significant insignificant, active inactive, sensitive resistant, susceptible resistant, susceptibility resistance,
+acute chronic, mild severe, minor major, hero villain, protagonist antagonist, comedy tragedy, fiction nonfiction,
+fictional real, amateur professional, defend attack, love hate, like dislike, praise criticize, support oppose,
+supporter opponent, friend enemy, ally enemy, profit loss, income expense, credit debit, asset liability, paid
+unpaid, employed unemployed, exclusive nonexclusive, exclusively partly, mandatory optional, required optional,
+known unknown, famous unknown, healthy sick, day night, summer winter, left right, upper lower
 """
 
-NUMBER_WORDS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
-    )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_ONES = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen twenty
+"""
+NUMBER_WORDS = {word: value for value, word in enumerate(_ONES.split())} | {
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "seventy": 70,
+    "eighty": 80,
+    "ninety": 90,
+}
 
 
 @cache

@@ -12,11 +12,13 @@ from knowledge_sources.mentions.amounts import parse_number
 from knowledge_sources.mentions.layout import Cell, Row
 
 _DIGITS = (
-    r"\d{1,3}(?:,\d{3})+(?:\.\d{1,4})?|\d{1,3}(?:\.\d{3})+(?:,\d{1,4})?|\d{1,3}(?:['’\u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?"
+    r"\d{1,3}(?:,\d{3})+(?:\.\d{1,4})?|\d{1,3}(?:\.\d{3})+(?:,\d{1,4})?"
+    r"|\d{1,3}(?:['’\u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?"
     r"|\d+(?:[.,]\d{1,4})?"
 )
 _NUMERAL = re.compile(
-    rf"(?<![\w.,:/#-])(?P<minus>[-−–]\s?|\()?(?P<mark>(?:[A-Z]{{0,3}}[$€£¥₹]|[A-Z]{{2,3}}(?=[\s\d])|Rs\.?)\s?)?(?P<minus2>[-−])?"
+    rf"(?<![\w.,:/#-])(?P<minus>[-−–]\s?|\()?(?P<mark>(?:[A-Z]{{0,3}}[$€£¥₹]|[A-Z]{{2,3}}(?=[\s\d])"
+    rf"|Rs\.?)\s?)?(?P<minus2>[-−])?"
     rf"(?P<digits>{_DIGITS})(?P<tail>\s?%|[.,]-{{1,2}})?(?![\d:/]|[.,]\d|-\d)"
 )
 _SPACED = re.compile(r"\D{0,6}(?P<digits>\d{1,3}(?: \d{3})+(?:[.,]\d{1,2})?)\D{0,6}")
@@ -74,7 +76,7 @@ def _in_cell(cell: Cell, comma: bool) -> list[Numeral]:
         after = cell.text[match.end() : match.end() + 1]
         if value is None or (after and _GLUED.match(after) and after not in "xX"):
             continue
-        negative = match["minus2"] or (match["minus"] and (match["minus"] != "(" or after == ")"))
+        negative = bool(match["minus2"] or (match["minus"] and (match["minus"] != "(" or after == ")")))
         start = cell.start + match.start("digits")
         percent = (match["tail"] or "").strip() == "%"
         found.append(_made(start, match["digits"], -value if negative else value, percent))

@@ -14,23 +14,29 @@ from knowledge_sources.checks.verdicts import Found, quote
 from knowledge_sources.mentions.words import LEGAL_FORM, has_legal_form
 
 _FORM = (
-    r"(?:Sdn\.? Bhd\.?|Pte\.? Ltd\.?|Pty\.? Ltd\.?|Co\.,? Ltd\.?|Ltd\.?|Limited|PLC|plc|LLC|L\.L\.C\.|LLP|LP|Inc\.?|Incorporated|Corp\.?"
-    r"|Corporation|Company|GmbH(?: & Co\. KG)?|AG|KG|UG|SE|SARL|S\.?à ?r\.?l\.?|SAS|S\.A\.|SA|N\.V\.|NV|B\.V\.|BV|S\.p\.A\.|SpA|S\.r\.l\.|Srl"
+    r"(?:Sdn\.? Bhd\.?|Pte\.? Ltd\.?|Pty\.? Ltd\.?|Co\.,? Ltd\.?|Ltd\.?|Limited|PLC|plc|LLC|L\.L\.C\.|LLP|LP|Inc\.?"
+    r"|Incorporated|Corp\.?"
+    r"|Corporation|Company|GmbH(?: & Co\. KG)?|AG|KG|UG|SE|SARL|S\.?à ?r\.?l\.?|SAS|S\.A\.|SA|N\.V\.|NV|B\.V\.|BV"
+    r"|S\.p\.A\.|SpA|S\.r\.l\.|Srl"
     r"|S\.L\.|SL|A/S|ApS|AB|Oy|AS|Kft\.?|s\.r\.o\.)"
 )
 _WORD = r"(?:[A-Z0-9][\w'’\-]*|&|and|of|de|the|für|und|et|[A-Z]\.)"
 _COMPANY = re.compile(rf"(?<![\w])(?P<core>[A-Z][\w'’.&\-]*(?:[ ]{_WORD}){{0,5}}?),?[ ](?P<form>{_FORM})(?![\w])")
 _ROLE_NAMES = (
-    "supplier|seller|vendor|provider|contractor|consultant|licensor|landlord|lessor|lender|employer|disclosing party|service provider|"
-    "buyer|purchaser|customer|client|licensee|tenant|lessee|borrower|employee|receiving party|company|distributor|agent|principal|"
+    "supplier|seller|vendor|provider|contractor|consultant|licensor|landlord|lessor|lender|employer|disclosing party"
+    "|service provider|"
+    "buyer|purchaser|customer|client|licensee|tenant|lessee|borrower|employee|receiving party|company|distributor"
+    "|agent|principal|"
     "franchisor|franchisee|guarantor"
 )
 _DEFINED = re.compile(
-    rf"\(\s*(?:hereinafter\s+)?(?:(?:referred to as|called)\s+)?(?:the\s+)?[\"“”'‘]\s*(?:the\s+)?(?P<role>{_ROLE_NAMES})\s*[\"”'’]",
+    rf"\(\s*(?:hereinafter\s+)?(?:(?:referred to as"
+    rf"|called)\s+)?(?:the\s+)?[\"“”'‘]\s*(?:the\s+)?(?P<role>{_ROLE_NAMES})\s*[\"”'’]",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    rf"(?:^|\n|(?<=[ ]{{3}})|\t)[ ]*(?:(?:signed |for and |on |in )*(?:for|behalf of)\s+)?(?:the\s+)?(?P<role>{_ROLE_NAMES}|bill(?:ed)? to|sold to|"
+    rf"(?:^|\n|(?<=[ ]{{3}})|\t)[ ]*(?:(?:signed |for and |on |in )*(?:for"
+    rf"|behalf of)\s+)?(?:the\s+)?(?P<role>{_ROLE_NAMES}|bill(?:ed)? to|sold to|"
     r"issued by|issuer|from|to|payee|beneficiary|account holder)\s*(?:[:\-–]|\n)\s*(?P<at>)",
     re.IGNORECASE,
 )
@@ -38,9 +44,9 @@ _FORMED = re.compile(
     rf"(?:for and )?on behalf of\s+(?:the\s+(?P<role>{_ROLE_NAMES})\s*[,:]\s*)?(?P<at>)", re.IGNORECASE
 )
 _SAME_ROLE = {
-    "purchaser": "buyer", "customer": "buyer", "client": "buyer", "bill to": "buyer", "billed to": "buyer", "sold to": "buyer",
-    "vendor": "seller", "supplier": "seller", "issued by": "seller", "issuer": "seller", "payee": "seller", "beneficiary": "seller",
-    "account holder": "seller", "service provider": "provider",
+    "purchaser": "buyer", "customer": "buyer", "client": "buyer", "bill to": "buyer", "billed to": "buyer",
+    "sold to": "buyer", "vendor": "seller", "supplier": "seller", "issued by": "seller", "payee": "seller",
+    "beneficiary": "seller", "account holder": "seller", "issuer": "seller", "service provider": "provider",
 }  # fmt: skip
 ALIKE = 0.8
 """From this likeness on (Ratcliff and Obershelp) two different names look like one name, misspelt."""
@@ -142,7 +148,10 @@ def _role_conflicts(role: str, group: Sequence[Name]) -> Iterator[tuple[Found, f
         if core_a != core_b and (core_a.startswith(core_b + " ") or core_b.startswith(core_a + " ")):
             continue
         told.add(b)
-        reason = f"The {role} is called {first.full} on page {first.page.number}, but {other.full} on page {other.page.number}."
+        reason = (
+            f"The {role} is called {first.full} on page {first.page.number}, but {other.full} on page "
+            f"{other.page.number}."
+        )
         finding = Found("party", "refuted", "party_name", reason, other.where, (first.where, other.where), 0.85)
         yield finding, frozenset((a, b))
 

@@ -21,7 +21,10 @@ _SCALES = {
     "billion": 10**9,
 }
 _WORD = rf"(?:{'|'.join(sorted([*NUMBER_WORDS, *_SCALES], key=len, reverse=True))})"
-_UNIT = r"(?:(?:u\.?s\.? |singapore |canadian |australian )?(?:dollars?|euros?|pounds?(?: sterling)?|ringgit|rupees|francs?))"
+_UNIT = (
+    r"(?:(?:u\.?s\.? |singapore |canadian |australian )?(?:dollars?|euros?|pounds?(?: sterling)?|ringgit|rupees"
+    r"|francs?))"
+)
 _SPELLED = rf"\b{_WORD}(?:(?:[\s-]+(?:and\s+)?){_WORD})*\b(?:\s+and\s+\d{{2}}/100)?"
 _SUB = rf"(?:\s+{_UNIT})?(?:\s+and\s+(?P<cents>{_WORD}(?:[\s-]+{_WORD})?)\s+(?:cents?|pence|sen|centimes))?"
 _DIGITS = r"(?:[A-Z]{0,3}[$€£¥₹]|[A-Z]{2,3})?\s?(?P<digits>\d[\d.,'’]*)\s?(?:[$€£¥₹]|[A-Z]{3})?"

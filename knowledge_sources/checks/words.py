@@ -6,30 +6,29 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from snowballstemmer.basestemmer import BaseStemmer
+from typing import Any
 
 TOKEN = re.compile(r"[^\W_]+(?:[.,:/](?=\d)\d+)*(?:['’](?:s|t|re|ve|ll|d|m)\b)?")
 
-STOPWORDS = frozenset(
-    """
-    a about above after again all also although am an and any are as at be because been before being below between both but by
-    can could did do does doing done down during each either else etc ever every few for from further had has have having he
-    hence her here hers herself him himself his how however i if in indeed into is it its itself just let like may me might
-    more most much must my myself of off on once one only onto or other others ought our ours ourselves out over own per
-    quite rather said same say says shall she should since so some such than that the their theirs them themselves then there
-    therefore these they this those though through thus to too towards under until up upon us very was we were what when where
-    whether which while who whom whose why will with within would yet you your yours yourself
-    s t re ve ll d m um uh mm hmm yeah okay ok
-    """.split()
-)
+_STOPWORDS = """
+    a about above after again all also although am an and any are as at be because been before being below
+    between both but by can could did do does doing done down during each either else etc ever every few for
+    from further had has have having he hence her here hers herself him himself his how however i if in
+    indeed into is it its itself just let like may me might more most much must my myself of off on once one
+    only onto or other others ought our ours ourselves out over own per quite rather said same say says
+    shall she should since so some such than that the their theirs them themselves then there therefore
+    these they this those though through thus to too towards under until up upon us very was we were what
+    when where whether which while who whom whose why will with within would yet you your yours yourself s t
+    re ve ll d m um uh mm hmm yeah okay ok
+"""
+STOPWORDS = frozenset(_STOPWORDS.split())
 
-NEGATIONS = frozenset(
-    "no not never none nobody nothing neither nor without cannot n't isn't aren't wasn't weren't don't doesn't didn't won't "
-    "can't couldn't wouldn't shouldn't hasn't haven't hadn't lack lacks lacking fail fails failed unable incapable".split()
-)
+_NEGATIONS = """
+    no not never none nobody nothing neither nor without cannot n't isn't aren't wasn't weren't don't
+    doesn't didn't won't can't couldn't wouldn't shouldn't hasn't haven't hadn't lack lacks lacking fail
+    fails failed unable incapable
+"""
+NEGATIONS = frozenset(_NEGATIONS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Token:
 
 
 @cache
-def _stemmer() -> BaseStemmer:
+def _stemmer() -> Any:
     from snowballstemmer import stemmer
 
     return stemmer("english")
