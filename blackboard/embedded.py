@@ -215,30 +215,37 @@ class Embedded:
     async def _adopt(self) -> Server | None:
         socket, pid_file = socket_path(self._directory), self._directory / "server.pid"
         left = Server(f"unix://{quote(str(socket))}", socket, pid_file, None)
-        for _ in range(1000):
-            said = await _tell(socket, b"PING\r\n")
+        while (said := await _tell(socket, b"PING\r\n")) != b"":
             if said == b"+PONG":
                 return left
-            if not said.startswith(b"-LOADING"):
-                break
-            await asyncio.sleep(0.01)
+            if said is None:
+                # Two servers on one append-only file would ruin it.
+                raise ServerUnfit(
+                    f"the server of {self._directory} (process {left.pid}) listens and does not answer",
+                    hint="wait, or end that process",
+                )
+            await asyncio.sleep(0.01)  # it is loading its data
         # No answer: whatever the pid file names is not our server any more. The number may be another program's by now.
         pid_file.unlink(missing_ok=True)
         return None
 
 
-async def _tell(socket: Path, command: bytes) -> bytes:
-    """The first line of a server's reply; nothing when nobody answers."""
+async def _tell(socket: Path, command: bytes) -> bytes | None:
+    """The first line of a server's reply; empty when nobody listens, None when whoever listens stays silent."""
     try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
-            try:
-                writer.write(command)
-                return (await reader.readline()).strip()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
+        reader, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError:
         return b""
+    try:
+        writer.write(command)
+        async with asyncio.timeout(5):
+            return (await reader.readline()).strip()
+    except TimeoutError:
+        return None
+    except OSError:
+        return b""
+    finally:
+        writer.close()
 
 
 def _alive(pid: int) -> bool:
