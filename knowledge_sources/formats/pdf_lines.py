@@ -189,6 +189,16 @@ def _part(value: float, whole: float) -> float:
     return round(min(1.0, max(0.0, value / whole)), 5)
 
 
+def leaves(before: Box, after: Box) -> bool:
+    """Whether what follows stands on another row, or left of what it follows."""
+    return after[1] > before[3] or after[3] < before[1] or after[2] < before[0]
+
+
+def stand_apart(before: Box, after: Box, height: float) -> bool:
+    """Whether two neighbours on a line may belong to different cells or rows."""
+    return after[0] - before[2] > 0.7 * WIDE * height or leaves(before, after)
+
+
 def cut_line(text: str, start: int, end: int, height: float, box: Callable[[int], Box]) -> list[tuple[int, int, bool]]:
     """Cut `text[start:end]`, which pdfium takes for one line, at its wide gaps and where it goes on to another row.
 
@@ -204,7 +214,7 @@ def cut_line(text: str, start: int, end: int, height: float, box: Callable[[int]
         if left <= begin or right >= end:
             continue
         before, after = box(left - 1), box(right)
-        leaves_row = after[1] > before[3] or after[3] < before[1] or after[2] < before[0]
+        leaves_row = leaves(before, after)
         goes_on = text[right].islower() and text[left - 1].islower()
         wide = WIDE * height * (1 if not prose else 4 if goes_on else 2)
         if leaves_row or after[0] - before[2] > wide:

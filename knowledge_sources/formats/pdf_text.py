@@ -10,13 +10,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from blackboard.levels import Box, Layer
 from knowledge_sources.formats import pdf
-from knowledge_sources.formats.pdf_lines import MAX_CHARACTERS, Piece, compose, cut_line
+from knowledge_sources.formats.pdf_lines import MAX_CHARACTERS, Piece, compose, cut_line, stand_apart
 from knowledge_sources.formats.pdfium import PdfiumError, raw
 from knowledge_sources.formats.quality import GOOD_ENOUGH, clean, text_quality
 
@@ -118,8 +119,10 @@ class Sheet:
             rects = self.rects(start, end)
             parts = [(start, end, False)]
             if len(rects) > 1:
-                high = sorted(box[3] - box[1] for box in rects)[len(rects) // 2]
-                parts = cut_line(self.text, start, end, max(high, 1.0), self.box)
+                high = max(1.0, sorted(box[3] - box[1] for box in rects)[len(rects) // 2])
+                # Asking for the box of each word is dear; where nothing stands apart there is nothing to cut.
+                if any(stand_apart(before, after, high) for before, after in pairwise(rects)):
+                    parts = cut_line(self.text, start, end, high, self.box)
             for first, last, same_row in parts:
                 around = _around(self.rects(first, last) if len(parts) > 1 else rects)
                 text = clean(self.text[first:last]).strip()
