@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import re
 import secrets
+import time
 from collections.abc import AsyncIterable, AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,8 +41,10 @@ class BlobCorrupt(StorageError):
 class Blobs:
     """Content-addressed bytes in an object store. Every method may raise StorageUnavailable."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, directory: Path | None = None) -> None:
+        """`directory`: where a store on the local disk keeps its files."""
         self._store = store
+        self._directory = directory
 
     @classmethod
     def at(cls, where: str | Path) -> Blobs:
@@ -52,7 +55,7 @@ class Blobs:
         if isinstance(where, Path) or "://" not in where:
             directory = Path(where).expanduser().resolve()
             directory.mkdir(parents=True, exist_ok=True)
-            return cls(LocalStore(directory))
+            return cls(LocalStore(directory), directory)
         if where.startswith("memory://"):
             return cls(MemoryStore())
         if where.startswith("file://"):
@@ -78,41 +81,64 @@ class Blobs:
     async def put_stream(self, chunks: AsyncIterable[bytes], limit: int) -> tuple[str, int]:
         """Keep what a stream yields without holding it in memory: SHA-256 and size.
 
-        Raises DocumentTooComplex once it exceeds `limit` bytes; nothing is kept then.
+        Raises DocumentTooComplex once it exceeds `limit` bytes, and whatever the stream raises; nothing is kept then.
         """
         digest, size = hashlib.sha256(), 0
         passing = f"incoming/{secrets.token_hex(16)}"
+        broken: list[BaseException] = []
 
         async def metered() -> AsyncIterator[bytes]:
             nonlocal size
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > limit:
-                    raise DocumentTooComplex(
-                        f"more than {limit:,} bytes", hint="send a smaller file or raise the limit"
-                    )
-                digest.update(chunk)
-                yield chunk
+            try:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > limit:
+                        raise DocumentTooComplex(
+                            f"more than {limit:,} bytes", hint="send a smaller file or raise the limit"
+                        )
+                    digest.update(chunk)
+                    yield chunk
+            except BaseException as error:
+                broken.append(error)
+                raise
 
         try:
             await self._write(passing, metered())
             sha256 = digest.hexdigest()
             await obstore.rename_async(self._store, passing, _path(sha256))
         except (BaseError, OSError) as error:
+            if error in broken:
+                raise
             raise _unavailable(error) from error
         finally:
             await self._forget(passing)
         return sha256, size
 
     async def _write(self, path: str, chunks: AsyncIterator[bytes]) -> None:
-        # Entering the writer makes a multipart upload; leaving it by an exception must abort, not complete it.
         writer = obstore.open_writer_async(self._store, path)
         try:
             async for chunk in chunks:
                 if chunk:
                     await writer.write(chunk)
         finally:
+            # After a failure too: else parts of a multipart upload would stay. What it makes is forgotten then.
             await writer.close()
+
+    async def tidy(self, older_than: float = 86_400.0) -> int:
+        """Remove what streams that a crash cut off left behind, `older_than` seconds ago or more; how many."""
+        if self._directory is not None:
+            # The local store hides unfinished files from its own listing.
+            return await asyncio.to_thread(_tidy_directory, self._directory / "incoming", older_than)
+        removed = 0
+        try:
+            async for batch in obstore.list(self._store, "incoming"):
+                for meta in batch:
+                    if (datetime.now(UTC) - meta["last_modified"]).total_seconds() >= older_than:
+                        await self._forget(meta["path"])
+                        removed += 1
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        return removed
 
     async def _forget(self, path: str) -> None:
         try:
@@ -171,3 +197,15 @@ def _path(sha256: str) -> str:
 
 def _unavailable(error: BaseException) -> StorageUnavailable:
     return StorageUnavailable(f"the blob store failed: {error}")
+
+
+def _tidy_directory(directory: Path, older_than: float) -> int:
+    removed = 0
+    for path in directory.iterdir() if directory.is_dir() else ():
+        try:
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+                removed += 1
+        except FileNotFoundError:
+            continue  # its stream has just ended
+    return removed
