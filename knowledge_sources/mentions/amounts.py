@@ -107,7 +107,9 @@ def find_amounts(text: str, loose: bool = False) -> list[Found]:
     """
     comma = len(_COMMA_CENTS.findall(text)) > len(_POINT_CENTS.findall(text))
     finds = []
-    for match in _AMOUNT.finditer(text):
+    at = 0
+    while match := _AMOUNT.search(text, at):
+        at = match.end("number") if _is_of_next(text, match) else match.end()
         find = _amount(text, match, comma)
         if find is not None:
             finds.append(find)
@@ -163,10 +165,16 @@ def parse_number(text: str, comma_decimal: bool = False) -> Decimal | None:
         return None
 
 
+def _is_of_next(text: str, match: re.Match[str]) -> bool:
+    """Whether a sign between two numbers belongs to the second: "1 € 399,00"."""
+    between = match["after"] and not match["before"] and _NEXT_NUMBER.match(text, match.end())
+    return bool(between) and not _CENTS.search(match["number"])
+
+
 def _amount(text: str, match: re.Match[str], comma: bool) -> Found | None:
     number, before, after = match["number"], match["before"], match["after"]
-    if after and not before and _NEXT_NUMBER.match(text, match.end()) and not _CENTS.search(number):
-        after = None  # "1 € 399,00": the sign belongs to the next number
+    if _is_of_next(text, match):
+        after = None
     mark = before or after or ""
     scale = match["scale"] if mark else None
     bare = not mark and not match["dash"]

@@ -36,7 +36,7 @@ _TITLE = re.compile(r"agreement|letter|contract|\bmade\b|\bentered\b|\bdated\b|\
 _LEAD = re.compile(
     r"^(?:[\s,;:.]|\((?:i{1,3}|iv|v|vi|\d|[a-e])\)|\d\)|and\b|or\b|the\s+following\b|the\s+parties\b|"
     r"the\b(?=\s+[A-Z])|each\s+of\b|"
-    r"you\b,?|both\b|on\s+(?:the\s+)?(?:one|other)\s+(?:hand|part)\b,?|(?:Mr|Mrs|Ms|Messrs)\.?(?=\s)){1,8}",
+    r"you\b,?|both\b|on\s+(?:the\s+)?(?:one|other)\s+(?:hand|part)\b,?|(?:Mr|Mrs|Ms|Messrs|Dr|Prof)\.?(?=\s)){1,8}",
     re.IGNORECASE,
 )
 _DESCRIBED = re.compile(
@@ -75,6 +75,7 @@ _BARE_SIGNATURE = re.compile(
     r"(?m)^[ \t]*/s/[ \t]*(?P<name>[A-Z][\w.’'\-]*(?:[ \t]+[A-Z][\w.’'\-]*){1,3})[ \t]*(?:\d|Date|,|$)"
 )
 
+_TITLED = re.compile(r"(?:Mr|Mrs|Ms|Dr|Prof)\.?\s{1,3}(?=[A-Z])")
 _SINCE = re.compile(
     r"(?:dated|made|entered|effective|executed|commencing|agreed)\b[^.;]{0,60}?(?:as\s+of|on|this|effective|the|"
     r"date|:)?[\s,:(]{0,3}(?:the\s+|this\s+)?$",
@@ -101,6 +102,8 @@ _VENUE = re.compile(
 )
 _PLACE = re.compile(r"[A-Z][A-Za-z’'\-]+(?:\s{1,3}(?:of\s{1,3}|and\s{1,3})?[A-Z][A-Za-z’'\-]+){0,3}")
 
+_MAX_DURATIONS = 200
+"""More on one page are a table, not the clauses of a contract."""
 _LETTER_HEAD = 14
 """Rows in which a letter has its date."""
 
@@ -308,6 +311,8 @@ def _addressee(text: str, rows: Sequence[Row], dates: Sequence[Found]) -> Iterat
 
 
 def _party(text: str, start: int, end: int, confidence: float) -> Iterator[Found]:
+    if title := _TITLED.match(text, start, end):
+        start = title.end()
     shown = re.sub(r"[’']s$", "", text[start:end].rstrip(" ,;:&\r\n"))
     if shown.endswith(".") and not re.search(r"(?:\b\w{1,5}|\.\w)\.$", shown):
         shown = shown.rstrip(".")
@@ -377,9 +382,10 @@ def _region(text: str, start: int, end: int, confidence: float) -> Iterator[Foun
 
 
 def _terms(text: str) -> Iterator[Found]:
-    for find in find_durations(text):
-        begin = max(text.rfind(". ", 0, find.start), text.rfind(".\n", 0, find.start), text.rfind(".\r", 0, find.start))
-        before = " ".join(text[max(begin, find.start - 420) : find.start].split())
+    for find in find_durations(text)[:_MAX_DURATIONS]:
+        far = max(0, find.start - 420)
+        begin = max(text.rfind(stop, far, find.start) for stop in (". ", ".\n", ".\r"))
+        before = " ".join(text[max(begin, far) : find.start].split())
         after = " ".join(text[find.end : find.end + 70].split())
         if re.match(r"(?:\W{0,2}(?:prior|preceding|before|of\s+service|notice))", after, re.IGNORECASE):
             continue

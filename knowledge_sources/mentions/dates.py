@@ -44,7 +44,6 @@ _SEP = r"\s?[./\-–‐]\s?"
 _NUMERIC = re.compile(
     rf"(?<![\w.,/\-])(\d{{1,4}})({_SEP})(\d{{1,2}})({_SEP})(\d{{4}}|\d{{2}})(?!\d(?!\d?:\d\d)|[./\-]\d|,\d)"
 )
-_ISO_TIME = re.compile(r"(?<![\w.])(\d{4})-(\d{2})-(\d{2})(?=T\d{2}:)")
 _COMPACT = re.compile(r"(?<![\w.,/\-])((?:19|20)\d{2})(0[1-9]|1[0-2])([0-2]\d|3[01])(?![\w.,/\-])")
 _CJK = re.compile(r"(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월](?:\s?(\d{1,2})\s?[日일])?")
 _WORD = r"[^\W\d_]{3,12}"
@@ -103,8 +102,6 @@ def find_dates(text: str) -> list[Found]:
     numeric = [m for m in _NUMERIC.finditer(text) if _separators_agree(m)]
     order, sure = _order(text, numeric)
     finds = [*named, *(f for m in numeric if (f := _numeric(m, order, sure)))]
-    for match in _ISO_TIME.finditer(text):
-        finds += _made(match.start(), match.end(), match[1], match[2], match[3])
     for match in _COMPACT.finditer(text):
         if _DATE_LABEL.search(text, max(0, match.start() - 12), match.start()):
             finds += _made(match.start(), match.end(), match[1], match[2], match[3], 0.7)

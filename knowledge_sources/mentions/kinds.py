@@ -15,17 +15,18 @@ Kind = Literal["receipt", "invoice", "contract", ""]
 _RECEIPT = re.compile(
     r"(?<![^\W\d_])(cash|change|receipt|cashier|qty|thank\s?you|table|tendered|rounding|gst|tax\s?invoice|"
     r"sub\s?total|total|visa|"
-    r"master\s?card|server|waiter|pump|come\s+again|refund\w*|goods\s+sold|kassenbon|bon|quittung|rückgeld|"
+    r"master\s?card|server|waiter|pump|come[ \t]+again|refund\w*|goods[ \t]+sold|kassenbon|bon|quittung|rückgeld|"
     r"espèces|pin|amt|item)"
     r"(?![^\W\d_])",
     re.IGNORECASE,
 )
 _INVOICE = re.compile(
-    r"(?<![^\W\d_])(bill(?:ed)?\s+to|ship(?:ped)?\s+to|due\s+date|payment\s+terms?|iban|customer\s+n\w+|kunden\w+|"
+    r"(?<![^\W\d_])(bill(?:ed)?[ \t]+to|ship(?:ped)?[ \t]+to|due[ \t]+date|payment[ \t]+terms?|iban|customer[ \t]+n\w+|"
+    r"kunden\w+|"
     r"klantnummer|"
-    r"purchase\s+order|po\s+number|invoice\s+(?:no|number|date)|balance\s+due|rechnungs\w+|factuur\w+|facture|"
-    r"amount\s+due|bic|swift|"
-    r"remit\w*|unit\s+price|zahlungs\w+|vat|tva|mwst|ust\w*)(?![^\W\d_])",
+    r"purchase[ \t]+order|po[ \t]+number|invoice[ \t]+(?:no|number|date)|balance[ \t]+due|rechnungs\w+|factuur\w+|facture|"
+    r"amount[ \t]+due|bic|swift|"
+    r"remit\w*|unit[ \t]+price|zahlungs\w+|vat|tva|mwst|ust\w*)(?![^\W\d_])",
     re.IGNORECASE,
 )
 _CONTRACT = re.compile(
@@ -48,7 +49,9 @@ def page_kind(text: str, rows: Sequence[Row], reading: bool) -> Kind:
     cues = {match.group().lower() for match in _RECEIPT.finditer(head)}
     bills = {match.group().lower() for match in _INVOICE.finditer(head)}
     titled = bool(words.INVOICE.search(head))
-    if len(cues) >= 3 and width < 34 and (reading or len(bills) < 2) and len(cues) + 2 * reading > len(bills):
+    if width < 34 and reading and len(cues) >= 2 and len(cues) + 2 > len(bills):
+        return "receipt"
+    if width < 34 and len(cues) >= 5 and len(cues) > 2 * len(bills):
         return "receipt"
     if (titled and (bills or cues)) or len(bills) >= 3:
         return "invoice"

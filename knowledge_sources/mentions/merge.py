@@ -70,21 +70,24 @@ def _join_short_names(groups: dict[tuple[MentionType, str], list[_Place]]) -> No
         ("organisation", _short_organisation),
     ]
     for kind, fits in fitting:
-        keys = [key for one, key in groups if one == kind]
-        moves: dict[str, str] = {}
-        for key in keys:
-            full = [other for other in keys if other != key and fits(key, other)]
+        longer: dict[str, list[str]] = {}
+        by_word: dict[str, list[str]] = defaultdict(list)
+        for key in [key for one, key in groups if one == kind]:
+            longer[key] = []
+            for word in set(key.split()):
+                by_word[word].append(key)
+        for key in longer:
+            anchor = key.split()[-1] if key.split() else ""
+            longer[key] = [other for other in by_word[anchor] if other != key and fits(key, other)]
+        for key, others in longer.items():
+            full = [other for other in others if not longer[other]]
             if len(full) == 1:
-                moves[key] = full[0]
-        for key, target in moves.items():
-            while target in moves:
-                target = moves[target]
-            groups[kind, target] += groups.pop((kind, key))
+                groups[kind, full[0]] += groups.pop((kind, key))
 
 
 def _short_person(short: str, full: str) -> bool:
     some, all_ = short.split(), full.split()
-    if len(all_) < 2 or len(some) > len(all_) or some[-1] != all_[-1]:
+    if not some or len(all_) < 2 or len(some) > len(all_) or some[-1] != all_[-1]:
         return False
     if len(some) == 1:
         return True

@@ -50,7 +50,7 @@ def find_names(text: str, prose: bool = True) -> list[Found]:
     tokens = _words(text)
     lower = {token.text for token in tokens if token.text.islower()}
     finds: list[Found] = []
-    for first, last in _runs(tokens, text):
+    for first, last in _runs(tokens, text, prose):
         for start, end in _trimmed(tokens, first, last, lower):
             find = _classified(text, tokens, start, end)
             if find and (prose or find.confidence >= 0.8):
@@ -74,7 +74,7 @@ def _words(text: str) -> list[_Word]:
     return tokens
 
 
-def _runs(tokens: list[_Word], text: str) -> Iterator[tuple[int, int]]:
+def _runs(tokens: list[_Word], text: str, prose: bool) -> Iterator[tuple[int, int]]:
     """(first, last) of maximal runs of capitalised words, with the small words that names keep inside."""
     at = 0
     while at < len(tokens):
@@ -83,7 +83,7 @@ def _runs(tokens: list[_Word], text: str) -> Iterator[tuple[int, int]]:
             continue
         last = at
         while last - at < _MAX_TOKENS:
-            step = _next_in_run(tokens, at, last, text)
+            step = _next_in_run(tokens, at, last, text, prose)
             if step is None:
                 break
             last = step
@@ -103,14 +103,14 @@ def _starts_name(tokens: list[_Word], at: int) -> bool:
     return pair in places() or " ".join(word.low for word in tokens[at : at + 3]) in places()
 
 
-def _next_in_run(tokens: list[_Word], first: int, last: int, text: str) -> int | None:
+def _next_in_run(tokens: list[_Word], first: int, last: int, text: str, prose: bool) -> int | None:
     """The next token that belongs to the run, None when it ends here."""
     here = tokens[last]
     at = last + 1
     if at >= len(tokens):
         return None
     gap = text[here.end : tokens[at].start]
-    if ("\n" in gap and (gap.count("\n") > 1 or "\r\n\r\n" in gap)) or len(gap) > 3:
+    if gap.count("\n") > (1 if prose else 0) or len(gap) > 3:
         return None
     token = tokens[at]
     if token.text == "," and at + 1 < len(tokens) and words.LEGAL_FORM.fullmatch(tokens[at + 1].text.rstrip(".")):

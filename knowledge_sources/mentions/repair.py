@@ -141,7 +141,7 @@ def _differences(one: str, other: str) -> int:
 
 
 def _cased(target: str, model: str) -> str:
-    upper = sum(char.isupper() for char in model)
-    if upper > len(model) / 2 and upper > 1:
+    telling = [char for char in model if char.isalpha() and char != "I"]
+    if all(char.isupper() for char in telling) and len(telling) > 1:
         return target.upper()
     return target.capitalize() if model[0].isupper() else target

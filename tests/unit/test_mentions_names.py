@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from knowledge_sources.mentions.names import find_names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("They met in New Zealand and Wales .", {("location", "New Zealand"), ("location", "Wales")}),
+        (
+            "The University of Chicago hired Nina Chahine .",
+            {("organisation", "University of Chicago"), ("person", "Nina Chahine")},
+        ),
+        ("We asked Mr. Okonkwo about it.", {("person", "Okonkwo")}),
+        ("Blue Heron Robotics, Inc. was sold.", {("organisation", "Blue Heron Robotics, Inc.")}),
+        ("French historian Pierre de Marca wrote it.", {("person", "Pierre de Marca")}),
+        ("He moved to Boston from Lake Geneva.", {("location", "Boston"), ("location", "Lake Geneva")}),
+        ("The ship of the US Navy left.", {("organisation", "US Navy")}),
+        ("Payments by Borrower and Lender are due.", {("person", "Borrower"), ("person", "Lender")}),
+    ],
+)
+def test_names_are_told_apart(text: str, names: set[tuple[str, str]]) -> None:
+    assert {(find.type, text[find.start : find.end]) for find in find_names(text)} == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thanks for all the help !",
+        "The borrower and the lender agree.",
+        "On Monday, March 3, we went home.",
+        "Most Americans like Italian food.",
+        "Can you help me interpret this statement?",
+        "",
+    ],
+)
+def test_ordinary_sentences_name_nobody(text: str) -> None:
+    assert find_names(text) == []
+
+
+def test_rows_of_a_form_give_only_sure_names() -> None:
+    text = "Apple Wood Table\nDark Rose Chair\nFOO TRADING LTD"
+    assert {text[find.start : find.end] for find in find_names(text, prose=False)} == {"FOO TRADING LTD"}
