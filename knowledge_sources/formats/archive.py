@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import lzma
 import posixpath
 import stat
+import struct
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from typing import Final
 
 from blackboard.errors import DocumentTooComplex, DocumentUnreadable, DocumentUnsafe
@@ -19,6 +22,18 @@ RATIO_FROM: Final = 1_000_000
 """Bytes from which a member's ratio counts: small repetitive XML compresses well without being a bomb."""
 NESTED: Final = (".zip", ".docx", ".xlsx", ".pptx", ".odt", ".jar", ".7z", ".rar", ".gz", ".bin", ".ole")
 
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+)
+_SAVE_AGAIN: Final = "open it in its program, save it again and submit that"
+
 
 class Archive:
     """The members of a zip. Raises DocumentTooComplex, DocumentUnsafe or DocumentUnreadable when it is opened or read."""
@@ -26,11 +41,8 @@ class Archive:
     def __init__(self, data: bytes) -> None:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError) as error:
-            raise DocumentUnreadable(
-                f"this file is a damaged zip container: {error}",
-                hint="open it in its program, save it again and submit that",
-            ) from error
+        except _DAMAGED as error:
+            raise DocumentUnreadable(f"this file is a damaged zip container: {error}", hint=_SAVE_AGAIN) from error
         self._members = {info.filename: info for info in self._zip.infolist()}
         self._read = 0
         self._check()
@@ -75,8 +87,8 @@ class Archive:
         try:
             with self._zip.open(info) as member:
                 data = member.read(MAX_TOTAL - self._read + 1)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, RuntimeError) as error:
-            raise DocumentUnreadable(f"this file is damaged: {error}") from error
+        except (*_DAMAGED, RuntimeError) as error:
+            raise DocumentUnreadable(f"this file is a damaged zip container: {error}", hint=_SAVE_AGAIN) from error
         # The directory may lie about sizes: what counts is what came out.
         self._read += len(data)
         if self._read > MAX_TOTAL:

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 from knowledge_sources.formats.archive import Archive
+from knowledge_sources.formats.docx_numbering import LABEL, number
 from knowledge_sources.formats.paper import PAGE_BREAK, Paper, paginate, row
 from knowledge_sources.formats.xml import local
 
@@ -17,7 +18,7 @@ _SKIPPED = frozenset(
 
 
 def read(data: bytes) -> Paper:
-    """Body with tables row by row and text boxes; headers first, footnotes, endnotes, comments and footers last."""
+    """Body with its numbering, tables row by row and text boxes; headers first; notes, comments and footers last."""
     archive = Archive(data)
     main = archive.main_part("word/document.xml")
     parts: dict[str, list[str]] = {}
@@ -25,7 +26,11 @@ def read(data: bytes) -> Paper:
         if target in archive and posixpath.dirname(target) == posixpath.dirname(main):
             parts.setdefault(kind, []).append(target)
     blocks = list(_once(_texts(archive, parts.get("header", []))))
-    blocks += _blocks(archive.xml(main))
+    body = archive.xml(main)
+    for part in parts.get("numbering", []):
+        styles = next(iter(parts.get("styles", [])), None)
+        number(body, archive.xml(part), archive.xml(styles) if styles else None)
+    blocks += _blocks(body)
     for kind in ("footnotes", "endnotes", "comments"):
         for part in parts.get(kind, []):
             blocks += _notes(archive.xml(part))
@@ -93,10 +98,14 @@ def _paragraph(element: ET.Element) -> Iterator[str]:
     if any(local(item.tag) == "pageBreakBefore" and _get(item, "val") not in ("0", "false") for item in element.iter()):
         yield PAGE_BREAK
     parts = "".join(_runs(element, boxes)).split(PAGE_BREAK)
-    for number, part in enumerate(parts):
-        if number:
+    label = element.get(LABEL, "")
+    for place, part in enumerate(parts):
+        if place:
             yield PAGE_BREAK
-        yield part.strip(" \n")
+        text = part.strip(" \n")
+        if text and label:
+            text, label = f"{label} {text}", ""
+        yield text
     yield from boxes
 
 

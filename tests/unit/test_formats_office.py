@@ -92,6 +92,29 @@ def test_page_breaks_of_word(mark: str) -> None:
     assert docx.read(document(p("first") + mark)).pages == ["first", "second"]
 
 
+def test_numbers_of_paragraphs_are_those_that_word_shows() -> None:
+    def level(depth: int, style: str, text: str) -> str:
+        return f'<w:lvl w:ilvl="{depth}"><w:start w:val="1"/><w:numFmt w:val="{style}"/><w:lvlText w:val="{text}"/></w:lvl>'
+
+    def item(text: str, depth: int, identity: int = 1) -> str:
+        return p(text, f'<w:pPr><w:numPr><w:ilvl w:val="{depth}"/><w:numId w:val="{identity}"/></w:numPr></w:pPr>')
+
+    levels = level(0, "decimal", "%1.") + level(1, "decimal", "%1.%2") + level(2, "lowerRoman", "(%3)")
+    numbering = f'<w:abstractNum w:abstractNumId="0">{levels}</w:abstractNum>'
+    numbering += f'<w:abstractNum w:abstractNumId="1">{level(0, "bullet", "•")}</w:abstractNum>'
+    numbering += (
+        '<w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num><w:num w:numId="2"><w:abstractNumId w:val="1"/></w:num>'
+    )
+    styles = '<w:style w:styleId="Clause"><w:pPr><w:numPr><w:ilvl w:val="1"/><w:numId w:val="1"/></w:numPr></w:pPr></w:style>'
+    styles += '<w:style w:styleId="Child"><w:basedOn w:val="Clause"/></w:style>'
+    body = item("Term", 0) + item("Start", 1) + item("first", 2) + item("second", 2) + item("End", 1) + item("Law", 0)
+    body += p("By style", '<w:pPr><w:pStyle w:val="Child"/></w:pPr>') + item("dot", 0, 2) + item("no list", 0, 9)
+    (page,) = docx.read(document(body, numbering=numbering, styles=styles)).pages
+    assert page.split("\n\n") == [
+        "1. Term", "1.1 Start", "(i) first", "(ii) second", "1.2 End", "2. Law", "2.1 By style", "- dot", "no list"
+    ]  # fmt: skip
+
+
 def test_slides_in_the_order_of_showing_with_tables_and_notes() -> None:
     def slide(body: str) -> str:
         return f"<p:sld xmlns:p='p' xmlns:a='a'><p:cSld><p:spTree>{body}</p:spTree></p:cSld></p:sld>"
