@@ -95,7 +95,9 @@ def _asserts(text: str, words: list[Token]) -> bool:
         return False
     small = sum(w.text.lower() in STOPWORDS for w in plain)
     ended = text.rstrip("\"'”’)")[-1:] in ".!;。！"
-    return bool(_VERB.search(text)) and (ended or small >= 2) and not text.isupper()
+    lower = sum(w.text[0].islower() for w in plain)
+    stated = small >= 2 or (ended and (bool(_VERB.search(text)) or 2 * lower >= len(plain)))
+    return stated and not text.isupper()
 
 
 def _worth(text: str, words: list[Token]) -> float:
