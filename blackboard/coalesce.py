@@ -91,6 +91,7 @@ class Coalescer:
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._armed = False
+        self._closed = False
         self.batches = 0
         self.commands = 0
 
@@ -101,6 +102,9 @@ class Coalescer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
+        if self._closed:
+            future.set_exception(StorageUnavailable("the store is closed"))
+            return future
         self._waiting.append((command, future))
         if not self._armed and len(self._running) < self._depth:
             self._armed = True
@@ -164,7 +168,8 @@ class Coalescer:
                 future.set_result(reply)
 
     async def close(self) -> None:
-        """Let what is under way finish; what waits is refused."""
+        """Let what is under way finish; what waits or comes later is refused."""
+        self._closed = True
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():
@@ -178,36 +183,66 @@ def _pack(commands: Sequence[Command]) -> list[bytes]:
 
 
 class PoolSender:
-    """Sends batches to one server through a pool of redis-py connections."""
+    """Sends batches to one server through a pool of redis-py connections.
 
-    def __init__(self, pool: Any) -> None:
+    A connection is kept from one batch to the next, and one time limit holds for a batch: asking the pool each time and
+    guarding every reply by itself cost more than the commands. One that lay idle goes through the pool, which finds out
+    whether it still lives.
+    """
+
+    IDLE_S = 0.5
+
+    def __init__(self, pool: Any, *, timeout: float = 5.0) -> None:
+        """`timeout`: seconds for a batch, blocking commands in it included."""
         self._pool = pool
+        self._timeout = timeout
+        self._kept: list[tuple[Any, float, Any]] = []
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """See Sender."""
         try:
-            connection = await self._pool.get_connection()
+            connection, patience = await self._take()
         except (RedisError, OSError, TimeoutError) as error:
             raise StorageUnavailable(f"the server cannot be reached: {error}") from error
         replies: list[Any] = []
         try:
-            await connection.send_packed_command(_pack(commands))
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response(disable_decoding=True))
-                except ResponseError as error:
-                    replies.append(error)
+            async with asyncio.timeout(self._timeout):
+                await connection.send_packed_command(_pack(commands))
+                for _ in commands:
+                    try:
+                        replies.append(await connection.read_response(disable_decoding=True))
+                    except ResponseError as error:
+                        replies.append(error)
         except LOST as error:
-            await connection.disconnect(nowait=True)
+            await self._drop(connection, patience)
             unknown = storage_error(error)
             replies.extend([unknown] * (len(commands) - len(replies)))
         except BaseException:
             # Replies that nobody read must not meet the next batch.
-            await connection.disconnect(nowait=True)
+            await self._drop(connection, patience)
             raise
+        else:
+            self._kept.append((connection, asyncio.get_running_loop().time(), patience))
+        return replies
+
+    async def _take(self) -> tuple[Any, Any]:
+        now = asyncio.get_running_loop().time()
+        while self._kept:
+            connection, since, patience = self._kept.pop()
+            if now - since < self.IDLE_S and connection.is_connected:
+                return connection, patience
+            connection.socket_timeout = patience
+            await self._pool.release(connection)
+        connection = await self._pool.get_connection()
+        patience, connection.socket_timeout = connection.socket_timeout, None
+        return connection, patience
+
+    async def _drop(self, connection: Any, patience: Any) -> None:
+        connection.socket_timeout = patience
+        try:
+            await connection.disconnect(nowait=True)
         finally:
             await self._pool.release(connection)
-        return replies
 
 
 class ClusterSender:

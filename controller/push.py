@@ -81,6 +81,7 @@ class PushWorker(Worker):
         self._woken = asyncio.Event()
         self._popping: Awaitable[list[Job]] | None = None
         self._polling = False
+        self._short = False
         self._own_list = f"arq:wake:worker:{name}"
         self._listener: asyncio.Task[None] | None = None
         self._stopping = False
@@ -120,8 +121,11 @@ class PushWorker(Worker):
         if popping is not None:
             self._polling = True
             try:
-                for job in await popping:
+                jobs = await popping
+                for job in jobs:
                     self._start(job)
+                # Only then can a slot that falls free bring more: what was not taken for want of slots still waits.
+                self._short = any(self._free(source) <= 0 for _, source in self._order)
             finally:
                 self._polling = False
         await self.heart_beat()
@@ -129,6 +133,8 @@ class PushWorker(Worker):
     def _pop(self) -> Awaitable[list[Job]] | None:
         total = self.max_jobs - self.job_counter
         wanted = self._wanted() if total > 0 and self.allow_pick_jobs and not self._stopping else []
+        if len(wanted) < len(self._order):
+            self._short = True
         return self._queue.pop(wanted, total) if wanted else None
 
     def _wanted(self) -> list[tuple[str, str, int]]:
@@ -148,7 +154,8 @@ class PushWorker(Worker):
             self.job_counter -= 1
             self._busy[source] -= 1
             self.tasks.pop(job.id, None)
-            self._woken.set()
+            if self._short:
+                self._woken.set()
 
         task.add_done_callback(ended)
         self.tasks[job.id] = task
