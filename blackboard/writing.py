@@ -12,13 +12,15 @@ from typing import Protocol
 
 import orjson
 
-from blackboard.entries import Answer, Commit, Mismatch, Put, Retract, digest_of
+from blackboard.entries import SOURCE, Answer, Commit, Mismatch, Put, Retract, digest_of
 from blackboard.errors import UsageError
-from blackboard.events import ENDED, LogRecord
+from blackboard.events import ENDED, TERMINAL, TYPES, LogRecord
 
 INLINE = 256 * 1024
 """Bytes; larger values are kept in the blob store."""
-RESERVED_DUE = re.compile(r"[A-Za-z0-9._:-]{1,200}\Z")
+DUE_NAME = re.compile(r"[A-Za-z0-9._:-]{1,200}\Z")
+RESERVED = re.compile(r'[|"\\\x00-\x1f]')
+OWN_HEAD = frozenset({"revision", "created", "ended"})
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/~-]*\Z")
 REFERENCE = re.compile(rb'\{"\$blob":"([0-9a-f]{64})","size":(\d+)\}\Z')
 
@@ -96,22 +98,41 @@ def _stored(put: Put, value: bytes) -> Stored:
 
 
 def _check(commit: Commit) -> None:
+    _check_words(commit)
     asked = [write.key for write in commit.writes if isinstance(write, Put)]
-    if len(set(asked)) < len(asked):
+    if len(asked) > 1 and len(set(asked)) < len(asked):
         raise UsageError("a commit puts the same key twice", hint="put each key once, with its last value")
-    if commit.id.startswith("#"):
-        raise UsageError(f"the commit id {commit.id!r} begins with '#', which the store keeps for itself")
-    for key in (*(write.key for write in commit.writes), *(key for key, _ in commit.checks)):
-        if not WORD.match(key):
-            raise UsageError(f"{key!r} is not the key of an entry")
-    for word in (commit.by, commit.activation, *(check[0] for check in commit.agenda_checks)):
-        if "|" in word or '"' in word or "\\" in word or not word.isprintable():
-            raise UsageError(f"{word!r} holds a character that the stored forms keep for themselves")
-    for name, _ in commit.due:
-        if not RESERVED_DUE.match(name):
-            raise UsageError(f"{name!r} is not the name of a due time")
     if commit.fork is not None and not commit.create:
         raise UsageError("only a new board can begin as a fork")
+    if commit.type not in TYPES:
+        raise UsageError(f"{commit.type!r} is not a type of log record")
+    if taken := OWN_HEAD.intersection(commit.head):
+        raise UsageError(f"the head's {', '.join(sorted(taken))} are set by the store")
+    status = commit.head.get("status", "")
+    if (status if status in ENDED else None) != TERMINAL.get(commit.type):
+        raise UsageError(f"a record of type {commit.type} cannot leave a board with the status {status or 'it had'!r}")
+
+
+def _check_words(commit: Commit) -> None:
+    if commit.id.startswith("#"):
+        raise UsageError(f"the commit id {commit.id!r} begins with '#', which the store keeps for itself")
+    for write in commit.writes:
+        if not WORD.match(write.key):
+            raise UsageError(f"{write.key!r} is not the key of an entry")
+    for key, _ in commit.checks:
+        if not WORD.match(key):
+            raise UsageError(f"{key!r} is not the key of an entry")
+    for word in (commit.by, commit.activation, commit.head.get("incarnation", "")):
+        if RESERVED.search(word):
+            raise UsageError(f"{word!r} holds a character that the stored forms keep for themselves")
+    for id, *_ in commit.agenda_checks:
+        if RESERVED.search(id):
+            raise UsageError(f"{id!r} holds a character that the stored forms keep for themselves")
+    if commit.mode in ("source", "reviser") and not SOURCE.match(commit.by):
+        raise UsageError(f"{commit.by!r} is not the name of a source")
+    for name, _ in commit.due:
+        if not DUE_NAME.match(name):
+            raise UsageError(f"{name!r} is not the name of a due time")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,6 @@ async def consistent(store: Store, board: str) -> tuple[Board, list[LogRecord]]:
 async def until(found: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
     """The first true answer; fails when there is none in time."""
     async with asyncio.timeout(seconds):
-        while not (answer := await found()):  # noqa: ASYNC110  what is waited for lies on a server
+        while not (answer := await found()):
             await asyncio.sleep(0.005)
     return answer

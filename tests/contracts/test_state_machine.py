@@ -106,13 +106,13 @@ class Agreement(RuleBasedStateMachine):
 
     def both(self, board: str, commit: Commit) -> Answer:
         async def step() -> tuple[Any, Any]:
-            answers = []
+            answers: list[Any] = []
             for store in (self.redis, self.memory):
                 try:
                     answers.append(plain(await store.commit(board, commit)))
                 except Exception as error:
                     answers.append(type(error))
-            return tuple(answers)
+            return answers[0], answers[1]
 
         here, there = self.run(step())
         assert here == there
@@ -316,7 +316,7 @@ def test_redis_and_memory_agree(server: Server) -> None:
         store, raw = runner.run(enter())
         machine = type("Machine", (Agreement,), {"runner": runner, "redis": store, "raw": raw})
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(
                 machine,
                 settings=settings(
                     max_examples=RUNS,

@@ -146,6 +146,29 @@ class TestVersions:
             await person(store, board, checks=((key, 0),))
 
 
+IMPOSSIBLE = [
+    Commit("board.exploded", "x"),
+    Commit("board.completed", "x"),
+    Commit("board.changed", "x", head={"status": "failed"}),
+    Commit("board.failed", "x", head={"status": "completed"}),
+    Commit("board.changed", "x", head={"revision": "7"}),
+    Commit("board.changed", "x", head={"incarnation": "a|b"}),
+    Commit("board.changed", "a\nb"),
+    Commit("board.changed", "Not A Source", mode="source"),
+    Commit("board.changed", "x", id="#notes"),
+    Commit("board.changed", "x", due=(("two words", 1),)),
+    Commit("board.changed", "x", fork=Fork({}, {}, {})),
+]
+
+
+@pytest.mark.parametrize("commit", IMPOSSIBLE)
+async def test_what_no_commit_may_say(store: Store, commit: Commit) -> None:
+    board = await new_board(store)
+    with pytest.raises(UsageError):
+        await store.commit(board, commit)
+    await consistent(store, board)
+
+
 RIVALRY = [
     # mode, by, the entry there: owner, pinned, live -> where the put lands
     ("source", "ocr", None, "key"),
@@ -175,7 +198,7 @@ class TestRivals:
         version = 0
         if there is not None:
             owner, pinned, live = there
-            as_person = "person" if owner.startswith("person:") else "controller"
+            as_person: Any = "person" if owner.startswith("person:") else "controller"
             first = Commit("board.changed", owner, mode=as_person, writes=(put("page/0001", "theirs", pin=pinned),))
             await store.commit(board, first)
             version = 1
@@ -367,7 +390,7 @@ class TestClaiming:
         board = await new_board(store)
         await person(store, board, put("page/1", "one"))
         await agenda(store, board, activation("a1", inputs="=page/1@1 =page/2@0"))
-        writes = {"moved": put("page/1", "two"), "gone": Retract("page/1"), "appeared": put("page/2")}
+        writes: dict[str, Put | Retract] = {"moved": put("page/1", "two"), "gone": Retract("page/1"), "appeared": put("page/2")}
         await person(store, board, writes[moves])
         before = await consistent(store, board)
         assert (await store.claim(board, "a1", nonce="n", lease_ms=1000, worker="w")).status == "stale"

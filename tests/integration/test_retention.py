@@ -164,7 +164,7 @@ class TestKeys:
             "for n = 1, 10500 do redis.call('XADD', KEYS[1], '*', 'b', 'x', 'r', n, 't', 'x') end",
             1,
             keys.keys_of(board).activity,
-        )
+        )  # type: ignore[misc]
         await person(redis_store, board, put("page/1"))
         assert await raw.xlen(keys.keys_of(board).activity) < 10_200
 
