@@ -7,9 +7,11 @@ turns, everybody else waits until it is quiet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+
+import orjson
 
 from blackboard.contract import Input, Source
 from blackboard.errors import ContractError
@@ -109,6 +111,14 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = ()) -> Graph:
     }
     order = _order(nodes, loops)
     return Graph(nodes, order, contributors, loops, loops_of_level, goals, types, carriers, followers)
+
+
+def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
+    """The graph of one board: of the sources and for the goal its head names, all of them where it names none."""
+    known = {source.name: source for source in sources}
+    names = orjson.loads(head["sources"]) if head.get("sources") else list(known)
+    goal = tuple(word for word in head.get("goal", "").split(",") if word)
+    return compile_graph([known[name] for name in names if name in known], goal)
 
 
 def _check_group(source: Source) -> None:

@@ -159,3 +159,92 @@ def _random_loop(rng: Random, name: str, depth: int) -> Source:
         name, "1", revise, (revised, judged), (LEVELS[low],),
         revises=(LEVELS[low],), max_rounds=rng.randint(1, 3), when=picky(name, rng.choice(("picky", "raises"))),
     )  # fmt: skip
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def item(level: str) -> type[Item]:
+    """A level of items."""
+    return type(level.title(), (Item,), {"__module__": __name__, "level": level})
+
+
+DOCUMENT = {
+    name: item(name)
+    for name in (
+        "upload", "document", "layer", "reading", "page", "mentions", "entities", "claim", "passages", "summary",
+        "verdict", "report",
+    )
+}  # fmt: skip
+
+
+def upload(*pages: str) -> Item:
+    """A document whose pages say this; those that begin with `scan` need reading."""
+    return DOCUMENT["upload"](page=1, text="|".join(pages))
+
+
+def document_flow(**changes: Any) -> list[Source]:
+    """The sources of document analysis with made-up contents. `changes`: source -> fields to replace."""
+    from dataclasses import replace
+
+    def made(source: str, level: str, page: int, given: dict[str, Any], name: str = "") -> Contribution[Item]:
+        text = f"{source}:{digest(source, texts(given))}"
+        return Contribution(DOCUMENT[level](page=page, text=text), name=name or f"{page:04d}")
+
+    def layers(document: Item) -> list[Contribution[Item]]:
+        pages = enumerate(document.text.split("|"), 1)
+        return [Contribution(DOCUMENT["layer"](page=n, text=text), name=f"{n:04d}") for n, text in pages]
+
+    def copy(upload: Item) -> list[Contribution[Item]]:
+        return [Contribution(DOCUMENT["document"](page=1, text=upload.text), name="document")]
+
+    def per_page(source: str, level: str, by: str) -> Callable[..., list[Contribution[Item]]]:
+        def run(**given: Any) -> list[Contribution[Item]]:
+            one = given[by]
+            page = one.page if isinstance(one, Item) else int(one.value)
+            return [made(source, level, page, given, f"{source}.{page:04d}" if level == "verdict" else "")]
+
+        return run
+
+    def whole(source: str, level: str) -> Callable[..., list[Contribution[Item]]]:
+        return lambda **given: [made(source, level, 1, given, source)]
+
+    def wants(kind: str, *levels: str, by: str = "") -> Input:
+        return Input("_".join(levels), kind, tuple(DOCUMENT[level] for level in levels), by)  # type: ignore[arg-type]
+
+    def source(name: str, function: Any, inputs: Sequence[Input], output: str, **more: Any) -> Source:
+        return Source(name, "1", function, tuple(inputs), (DOCUMENT[output],), **more)
+
+    page = {"carries": {"page": "page"}}
+    each = wants("each", "page")
+    found = [
+        source("intake", copy, [wants("each", "upload")], "document", required=True),
+        source("layers", layers, [wants("each", "document")], "layer", required=True),
+        source(
+            "ocr", per_page("ocr", "reading", "layer"), [wants("each", "layer"), wants("all", "document")], "reading",
+            when=lambda layer: layer.text.startswith("scan"), **page,
+        ),
+        source(
+            "pages", per_page("pages", "page", "layer_reading"), [wants("group", "layer", "reading", by="page")], "page",
+            **page,
+        ),
+        source("mentions", per_page("mentions", "mentions", "page"), [each], "mentions", **page),
+        source("claims", per_page("claims", "claim", "page"), [each], "claim", **page),
+        source("entities", whole("entities", "entities"), [wants("all", "mentions")], "entities"),
+        source("passages", whole("passages", "passages"), [wants("all", "page")], "passages"),
+        source("summary", whole("summary", "summary"), [wants("all", "page")], "summary"),
+        source(
+            "facts", per_page("facts", "verdict", "claim"), [wants("group", "claim", by="page"), wants("all", "passages")],
+            "verdict", **page,
+        ),
+        source(
+            "summary_facts", per_page("summary_facts", "verdict", "summary"),
+            [wants("each", "summary"), wants("all", "passages")], "verdict",
+        ),
+        source("figures", whole("figures", "verdict"), [wants("all", "page"), wants("all", "mentions")], "verdict"),
+        source(
+            "report", whole("report", "report"),
+            [wants("all", level) for level in ("document", "page", "entities", "summary", "claim", "verdict")], "report",
+        ),
+    ]  # fmt: skip
+    return [replace(one, **changes.get(one.name, {})) for one in found]

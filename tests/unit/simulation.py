@@ -88,6 +88,7 @@ class Simulation:
         compare: bool = True,
         fails: Callable[[Source, dict[str, Any]], str] = never,
     ) -> None:
+        self.sources = tuple(sources)
         self.graph = compile_graph(sources, goal)
         self.rng = random.Random(seed)
         self.odds, self.compare, self.fails = odds, compare, fails
@@ -103,6 +104,8 @@ class Simulation:
         """Every run that was done or failed for good, in order."""
         self.most: Counter[str] = Counter()
         """Source -> most activations under way at a time."""
+        self.under_way: dict[str, str] = {}
+        """Activation -> its source."""
         self._unread: list[LogRecord] = []
         self._nonce = 0
         first = {"status": "open", "incarnation": "i", "tenant": "t", **(head or {})}
@@ -132,6 +135,11 @@ class Simulation:
     def _tell(self, record: LogRecord | None) -> None:
         if record is None:
             return
+        for id, stored in record.agenda.items():
+            self.under_way.pop(id, None)
+            if stored.startswith((b"pending|", b"running|")):
+                self.under_way[id] = id.partition(".")[0]
+        self.most |= Counter(self.under_way.values())
         self._unread.append(record)
         if self.rng.random() >= self.odds.batch:
             self.catch_up()
@@ -191,7 +199,6 @@ class Simulation:
         answer = self.commit(commit)
         if answer.ok:
             self.started += [(x.activation.data["source"], x.activation.data["binding"]) for x in decision.activate]
-        self.most |= Counter(x.data["source"] for x in self.agenda() if x.under_way)
         return answer
 
     # -- workers ---------------------------------------------------------------------------------------------------
@@ -241,7 +248,7 @@ class Simulation:
 
     def step(self) -> bool:
         """One thing happens, if anything can before time passes."""
-        claimable = [x.id for x in self.agenda() if x.under_way and x.id not in self.workers]
+        claimable = [id for id in self.under_way if id not in self.workers]
         choices: list[Callable[[], object]] = [self.control]
         choices += [partial(self.claim, id) for id in claimable]
         choices += [partial(self._live, worker) for worker in self.workers.values()]
@@ -272,7 +279,7 @@ class Simulation:
         for _ in range(bound):
             if not self.step():
                 return
-            if any(x.under_way for x in self.agenda()) or self.control():
+            if self.under_way or self.control():
                 continue
             if waits := self._until():
                 self.now = max(self.now, waits)
@@ -280,6 +287,14 @@ class Simulation:
                 assert self.board.ended or self.plan.head.get("hold") == "review", f"stuck: {self.states()}"
                 return
         raise AssertionError(f"no end after {bound} steps: {Counter(self.started).most_common(3)}")
+
+    def drain(self) -> None:
+        """Until nothing is left to do, first come, first served, deciding after every record as the loop does."""
+        while self.control() or self.under_way:
+            if id := next(iter(self.under_way), None):
+                self.claim(id)
+                self.control()
+                self.work(self.workers[id])
 
     def _until(self) -> int:
         """When the next retry is due; 0: never."""
