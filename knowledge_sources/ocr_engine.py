@@ -68,7 +68,7 @@ class OcrEngine:
     def read(self, image: Image) -> OcrResult:
         """Read one page, whichever way up. A page without text gives an empty text and says so in the note."""
         quads = self._find(image)
-        rotation = find_rotation(image, quads, lambda crop: self._recognize(crop).score)
+        rotation = self._rotation(image, quads)
         if rotation != 0:
             image = turned(image, rotation)
             quads = self._find(image)
@@ -81,6 +81,13 @@ class OcrEngine:
         total = sum(piece.score * weight for piece, weight in zip(pieces, weights, strict=True))
         confidence = total / sum(weights) if pieces else 0.0
         return OcrResult(text, lines, round(confidence, 4), rotation, note or ("" if text else "no text was found"))
+
+    def rotation(self, image: Image) -> Rotation:
+        """Degrees clockwise by which the image must be turned to be upright; 0 where nothing tells."""
+        return self._rotation(image, self._find(image))
+
+    def _rotation(self, image: Image, quads: Sequence[Quad]) -> Rotation:
+        return find_rotation(image, quads, lambda crop: self._recognize(crop).score)
 
     def _find(self, image: Image) -> list[Quad]:
         height, width = image.shape[:2]

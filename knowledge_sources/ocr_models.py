@@ -39,6 +39,12 @@ BOX_THRESHOLD = 0.4
 UNCLIP = 1.6
 """The detector marks a shrunken core of each text; this ratio of area to perimeter grows it back."""
 MIN_CORE = 3.0
+SHORTER_SIDE = 320
+LONGEST_SIDE = 4096
+"""A strip's shorter side is not scaled down below the first, unless its longer side would be above the second."""
+THIN = 128
+EDGE = 32
+"""Pixels added on each side of what is thinner than the first; a multiple of 32, as the network wants its sides."""
 LINE_HEIGHT = 48
 """Height in pixels the recognizer was trained on."""
 SIGNS = frozenset("€£¥§©®™°±·–—‘’‚“”„…•«»¿¡²³¼½¾µ÷†‡‰→←↑↓✓")
@@ -68,16 +74,24 @@ class Detector:
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, image: Image, side: int) -> list[Quad]:
-        """Corners of every piece of text, in no order, with the image's longer side scaled down to `side` if larger."""
+        """Corners of every piece of text, in no order, with the image's longer side scaled down to `side` if larger.
+
+        A long strip is scaled down less, so that its letters stay legible.
+        """
         height, width = image.shape[:2]
-        scale = min(1.0, side / max(height, width))
+        longer, shorter = max(height, width), min(height, width)
+        scale = min(1.0, max(side / longer, min(SHORTER_SIDE / shorter, LONGEST_SIDE / longer)))
         small_h = max(32, round(height * scale / 32) * 32)
         small_w = max(32, round(width * scale / 32) * 32)
+        # Text at the very edge is not found: a picture of a single line needs something around it.
+        edge = EDGE if min(small_h, small_w) < THIN else 0
         small = cv2.resize(image, (small_w, small_h))
+        small = cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REPLICATE)
         batch = ((small.astype(np.float32) / 127.5) - 1.0).transpose(2, 0, 1)[None]
         (maps,) = self._session.run(None, {self._input: np.ascontiguousarray(batch)})
         ratio = np.array([width / small_w, height / small_h], dtype=np.float32)
-        return [quad * ratio for quad in _cores(maps[0, 0])]
+        limit = np.array([width - 1, height - 1], dtype=np.float32)
+        return [np.clip((quad - edge) * ratio, 0, limit) for quad in _cores(maps[0, 0])]
 
 
 class Recognizer:
@@ -165,9 +179,7 @@ def _cores(chances: NDArray[np.float32]) -> list[Quad]:
         if _mean_inside(chances, core) < BOX_THRESHOLD:
             continue
         grow = UNCLIP * width * height / (width + height)
-        quad = _ordered(_corners(centre, width + grow, height + grow, angle))
-        limit = np.array([chances.shape[1] - 1, chances.shape[0] - 1], dtype=np.float32)
-        quads.append(np.clip(quad, 0, limit))
+        quads.append(_ordered(_corners(centre, width + grow, height + grow, angle)))
     return quads
 
 

@@ -14,15 +14,25 @@ from benchmarks.measures.corpus import Item, items
 from benchmarks.measures.edits import error_rate, word_f1
 from benchmarks.measures.reading import Readings
 from benchmarks.measures.row import Row
+from knowledge_sources.ocr_engine import page_image
 from knowledge_sources.reading_order import Piece, reading_order, row_text
+from knowledge_sources.rotation import Rotation, turned
 
+TURNS: tuple[Rotation, ...] = (90, 180, 270)
+EVERY = 5
+"""Of the receipts, every so many are turned: it takes half a second each time."""
 RIGHT = 0.1
 """A rotated page is read right if its text has fewer errors than this; upside down it has more than .5."""
 
 
 def measure(corpus: Path, readings: Readings) -> list[Row]:
     """Rows for the receipts, the page images and the rotated pages of a corpus; kinds that are missing give n = 0."""
-    return [*_receipts(corpus, readings), _images(corpus, readings), _rotated(corpus, readings)]
+    return [
+        *_receipts(corpus, readings),
+        _images(corpus, readings),
+        _rotated(corpus, readings),
+        _turned(corpus, readings),
+    ]
 
 
 def _receipts(corpus: Path, readings: Readings) -> list[Row]:
@@ -74,6 +84,18 @@ def _rotated(corpus: Path, readings: Readings) -> Row:
     right += [error_rate(_whole(item, readings), item.truth["reference_md"]) < RIGHT for item in scans]
     share = mean(right) if right else 0.0
     return Row("rotated pages read right (share)", None, share, len(right), "two passes: all", at_least=1.0)
+
+
+def _turned(corpus: Path, readings: Readings) -> Row:
+    """Receipts turned here by 90, 180 and 270 degrees: whether the engine knows how to turn them back."""
+    right = []
+    for receipt in items(corpus, "receipt-image")[::EVERY]:
+        image = page_image(receipt.path.read_bytes(), "image", 1)
+        upright = readings.engine.rotation(image)
+        for degrees in TURNS:
+            right.append((readings.engine.rotation(turned(image, degrees)) + degrees) % 360 == upright)
+    share = mean(right) if right else 0.0
+    return Row("receipts turned here, known to be (share)", None, share, len(right), "two passes: all", at_least=1.0)
 
 
 def _image_is_right(item: Item, readings: Readings) -> bool:

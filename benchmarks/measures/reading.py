@@ -56,13 +56,15 @@ class Readings:
 
     def _read(self, path: Path) -> None:
         data = path.read_bytes()
-        engine = self._loaded()
+        engine = self.engine
         start = time.process_time()
         pages = _read_document(data, path.name, engine)
         self._pages[path] = pages
         self._seconds[path] = (time.process_time() - start) / max(1, len(pages))
 
-    def _loaded(self) -> ocr_engine.OcrEngine:
+    @property
+    def engine(self) -> ocr_engine.OcrEngine:
+        """The OCR engine, its models loaded when first asked for."""
         if self._engine is None:
             self._engine = ocr_engine.OcrEngine(self._threads)
         return self._engine

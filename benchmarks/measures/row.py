@@ -36,7 +36,7 @@ class Row:
         """The bounds in words."""
         words = []
         if self.at_least is not None:
-            words.append(f">= {self.at_least:g}")
+            words.append(f">= {self.at_least:.3g}")
         if self.at_most is not None:
-            words.append(f"<= {self.at_most:g}")
+            words.append(f"<= {self.at_most:.3g}")
         return " and ".join(words)
