@@ -96,7 +96,8 @@ async def _why(board: str, as_json: bool, url: str, data: Data) -> None:
         console.out_json(reasons)
         return
     rows = [
-        (str(r["source"]), str(r.get("binding") or ""), str(r["state"]), str(r.get("reason") or "")) for r in reasons
+        (str(r["source"] or "(board)"), str(r.get("binding") or ""), str(r["state"]), str(r.get("reason") or ""))
+        for r in reasons
     ]
     console.out(console.columns(rows, header=("source", "binding", "state", "why")))
 
