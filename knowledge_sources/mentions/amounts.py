@@ -7,6 +7,7 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 
 from knowledge_sources.mentions.found import Found
+from knowledge_sources.mentions.lists import words_of
 
 _SYMBOLS = {
     "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY", "₪": "ILS",
@@ -16,56 +17,12 @@ _SYMBOLS = {
     "zł": "PLN", "ft": "HUF", "fr.": "CHF", "sfr.": "CHF", "kr": "SEK", "kr.": "DKK", "dollars": "USD",
     "euro": "EUR", "euros": "EUR", "pounds": "GBP", "ringgit": "MYR", "rupees": "INR",
 }  # fmt: skip
-_CODES = [
-    "EUR",
-    "USD",
-    "GBP",
-    "JPY",
-    "CHF",
-    "CNY",
-    "RMB",
-    "INR",
-    "MYR",
-    "SGD",
-    "AUD",
-    "NZD",
-    "CAD",
-    "HKD",
-    "TWD",
-    "KRW",
-    "THB",
-    "IDR",
-    "PHP",
-    "VND",
-    "SEK",
-    "NOK",
-    "DKK",
-    "ISK",
-    "PLN",
-    "CZK",
-    "HUF",
-    "RON",
-    "BGN",
-    "TRY",
-    "RUB",
-    "UAH",
-    "ILS",
-    "AED",
-    "SAR",
-    "QAR",
-    "KWD",
-    "EGP",
-    "ZAR",
-    "NGN",
-    "KES",
-    "MAD",
-    "BRL",
-    "MXN",
-    "ARS",
-    "CLP",
-    "COP",
-    "PEN",
-]
+_CODES = words_of(
+    """
+    EUR USD GBP JPY CHF CNY RMB INR MYR SGD AUD NZD CAD HKD TWD KRW THB IDR PHP VND SEK NOK DKK ISK PLN CZK HUF RON
+    BGN TRY RUB UAH ILS AED SAR QAR KWD EGP ZAR NGN KES MAD BRL MXN ARS CLP COP PEN
+    """
+)
 _NUMBER = (
     r"\d{1,3}(?:,\d{2,3}){1,6}(?:\.\d{1,3})?(?!\d)|\d{1,3}(?:\.\d{3}){1,6}(?:,\d{1,3})?(?!\d)"
     r"|\d{1,3}(?:['’]\d{3}){1,6}(?:[.,]\d{1,2})?(?!\d)|\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,6}(?:[.,]\d{1,2})(?!\d)"

@@ -7,23 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from blackboard.levels import Mention, Mentions, Page
+from knowledge_sources.mentions.lists import words_of
 from knowledge_sources.mentions.merge import organisation_key
 
-_ONE = [
-    "company",
-    "issuer",
-    "address",
-    "date",
-    "due_date",
-    "total",
-    "amount_untaxed",
-    "tax",
-    "invoice_number",
-    "receipt_number",
-    "po_number",
-    "order_number",
-    "customer_number",
-]
+_ONE = words_of(
+    """
+    company issuer address date due_date total amount_untaxed tax invoice_number receipt_number po_number
+    order_number customer_number
+    """
+)
 _CONTRACT = ("effective_date", "jurisdiction", "term")
 _SURE_TERM = 0.7
 _SURE_DATE = 0.25

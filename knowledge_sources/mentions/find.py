@@ -18,8 +18,9 @@ from knowledge_sources.mentions.invoices import due_date, issuer, sums
 from knowledge_sources.mentions.kinds import Kind, page_kind
 from knowledge_sources.mentions.layout import Boxes, Row, rows_of
 from knowledge_sources.mentions.names import find_names
-from knowledge_sources.mentions.receipts import date_role, head_roles, total_role
+from knowledge_sources.mentions.receipts import date_role, head_roles
 from knowledge_sources.mentions.repair import repair
+from knowledge_sources.mentions.totals import total_role
 
 _LONGEST_ROW = 600
 _NUMBERED = ("invoice_number", "receipt_number", "po_number", "order_number", "customer_number")

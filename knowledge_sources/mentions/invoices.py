@@ -13,7 +13,8 @@ from knowledge_sources.mentions import words
 from knowledge_sources.mentions.addresses import address_score
 from knowledge_sources.mentions.found import Found
 from knowledge_sources.mentions.layout import Cell, Row, below
-from knowledge_sources.mentions.receipts import (
+from knowledge_sources.mentions.lists import word_set
+from knowledge_sources.mentions.totals import (
     Labelled,
     finds_in,
     full_dates,
@@ -22,22 +23,10 @@ from knowledge_sources.mentions.receipts import (
     number_of,
 )
 
-_MAIL_HOSTS = frozenset(
-    [
-        "gmail",
-        "googlemail",
-        "outlook",
-        "hotmail",
-        "yahoo",
-        "icloud",
-        "gmx",
-        "web",
-        "aol",
-        "live",
-        "msn",
-        "proton",
-        "protonmail",
-    ]
+_MAIL_HOSTS = word_set(
+    """
+    gmail googlemail outlook hotmail yahoo icloud gmx web aol live msn proton protonmail
+    """
 )
 _CAPITAL = re.compile(
     r"(?P<name>[A-Z][\w&.’' \-]{1,40}?\s(?:SAS|SARL|SA|S\.A\.|EURL|SASU))\s+au\s+capital", re.IGNORECASE

@@ -10,95 +10,18 @@ from __future__ import annotations
 import re
 from functools import cache
 
-_LEXICON = [
-    "jalan",
-    "jln",
-    "lorong",
-    "lebuh",
-    "lebuhraya",
-    "persiaran",
-    "taman",
-    "bandar",
-    "kampung",
-    "seksyen",
-    "kawasan",
-    "perindustrian",
-    "perusahaan",
-    "bangunan",
-    "menara",
-    "wisma",
-    "plaza",
-    "kompleks",
-    "tingkat",
-    "bawah",
-    "level",
-    "floor",
-    "ground",
-    "block",
-    "blk",
-    "unit",
-    "lot",
-    "suite",
-    "building",
-    "tower",
-    "centre",
-    "center",
-    "shopping",
-    "street",
-    "road",
-    "avenue",
-    "boulevard",
-    "drive",
-    "lane",
-    "square",
-    "park",
-    "industrial",
-    "estate",
-    "selangor",
-    "johor",
-    "penang",
-    "melaka",
-    "perak",
-    "pahang",
-    "kedah",
-    "kelantan",
-    "terengganu",
-    "sabah",
-    "sarawak",
-    "kuala",
-    "lumpur",
-    "petaling",
-    "jaya",
-    "shah",
-    "alam",
-    "subang",
-    "damansara",
-    "darul",
-    "ehsan",
-    "cheras",
-    "seri",
-    "malaysia",
-    "singapore",
-    "straße",
-    "strasse",
-    "platz",
-    "allee",
-    "boulevard",
-    "chemin",
-    "avenue",
-    "sdn",
-    "bhd",
-    "berhad",
-    "enterprise",
-    "trading",
-    "restaurant",
-    "restoran",
-    "limited",
-    "company",
-    "holdings",
-    "marketing",
-    "services",
-]
+from knowledge_sources.mentions.lists import words_of
+
+_LEXICON = words_of(
+    """
+    jalan jln lorong lebuh lebuhraya persiaran taman bandar kampung seksyen kawasan perindustrian perusahaan
+    bangunan menara wisma plaza kompleks tingkat bawah level floor ground block blk unit lot suite building tower
+    centre center shopping street road avenue boulevard drive lane square park industrial estate selangor johor
+    penang melaka perak pahang kedah kelantan terengganu sabah sarawak kuala lumpur petaling jaya shah alam subang
+    damansara darul ehsan cheras seri malaysia singapore straße strasse platz allee boulevard chemin avenue sdn bhd
+    berhad enterprise trading restaurant restoran limited company holdings marketing services
+    """
+)
 _WORD = re.compile(r"[^\W_]{2,}")
 _FOLD = str.maketrans({"1": "l", "I": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 _LONG = 6
