@@ -171,3 +171,21 @@ def test_receipts_keep_label_and_amount_on_one_line(engine: OcrEngine) -> None:
         total = item["truth"]["entities"]["total"].lstrip("$RM ")
         found += any(total in line and any(c.isalpha() for c in line) for line in result.text.split("\n"))
     assert found >= 3
+
+
+def test_a_picture_of_a_single_line_is_read(engine: OcrEngine) -> None:
+    image = Image.new("RGB", (420, 34), "white")
+    ImageDraw.Draw(image).text((6, 2), "Amount due 45.20", font=ImageFont.load_default(size=26), fill="black")
+    assert squeezed(engine.read(page_image(png(image), "image", 1)).text) == "Amountdue45.20"
+
+
+def test_a_very_long_slip_keeps_its_letters(engine: OcrEngine) -> None:
+    image = Image.new("RGB", (620, 6000), "white")
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=28)
+    for number in range(20):
+        pen.text((30, 60 + 290 * number), f"Item {number + 10}", font=font, fill="black")
+        pen.text((480, 60 + 290 * number), f"{number}.95", font=font, fill="black")
+    result = engine.read(page_image(png(image), "image", 1))
+    wanted = [f"Item{number + 10}{number}.95" for number in range(20)]
+    assert [squeezed(line) for line in result.text.split("\n")] == wanted
