@@ -37,10 +37,11 @@ def ending(plan: Plan, *, settled: bool, now: int) -> Ending | None:
         return Ending("completed", {**outcome(plan, "deadline", reason), "partial": True})
     if not settled:
         return None
-    if not _has_results(plan):
-        return Ending("failed", outcome(plan, "empty", "no source contributed to the goal"))
+    # First, because the reviewer may contribute what no source found.
     if head.get("hold") == "review" and "approved" not in head:
         return None
+    if not _has_results(plan):
+        return Ending("failed", outcome(plan, "empty", "no source contributed to the goal"))
     disputes = plan.disputes
     reason = "every goal is settled" + (f", with {disputes} disputes" if disputes else "")
     return Ending("completed", outcome(plan, "complete", reason))
@@ -92,8 +93,8 @@ def _required_failure(plan: Plan) -> tuple[str, str, str] | None:
         if track.node.source.required and track.failed:
             binding = track.bindings[min(track.failed)]
             error: dict[str, Any] = {}
-            if binding.latest is not None and binding.latest.activation.status == "failed":
-                error = dict(binding.latest.activation.data.get("error", {}))
+            if binding.finished is not None and binding.finished.activation.status == "failed":
+                error = dict(binding.finished.activation.data.get("error", {}))
             return binding.note or f"{name} failed", str(error.get("slug", "source-failed")), name
     return None
 

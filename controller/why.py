@@ -93,7 +93,7 @@ class _Teller:
             return Reason("", "board", "settled", f"it ends now, {end.status}: {end.outcome['reason']}")
         open_levels = self._levels(lambda level: outer(self.plan, self.view, level), sorted(self.plan.graph.goal))
         if not open_levels and not self.decision and head.get("hold") == "review" and "approved" not in head:
-            return Reason("", "board", "held", "every goal is settled; it is held until somebody approves it")
+            return Reason("", "board", "held", "everything is settled; it is held until somebody approves it")
         reason = f"{len(open_levels)} of {len(self.plan.graph.goal)} goals are not settled yet"
         if not open_levels:
             reason = "every goal is settled; what is no longer wanted is being cleared away"
