@@ -85,10 +85,12 @@ class Child:
 
         Raises TransientFailure when the system has no room for it, PermanentFailure when the target cannot be imported.
         """
-        path = [entry for entry in sys.path if entry and os.path.exists(entry)]
+        path = [entry for entry in sys.path if entry]
         script = Path(__file__).with_name("_sandbox_child.py")
         arguments = (str(os.getpid()), target, json.dumps(limits.rlimits()), json.dumps(path))
-        environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2"}
+        # A thread of a library that started with its import would be outside of what the child gives up afterwards.
+        quiet = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {"PATH": os.defpath, "LANG": "C.UTF-8", **quiet}
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", str(script), *arguments),

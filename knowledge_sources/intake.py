@@ -9,7 +9,7 @@ from blackboard import Blobs, Document, Each, Upload, knowledge_source
 from knowledge_sources.formats.limits import MAX_BYTES, too_large
 from knowledge_sources.sandbox import MIB, Limits, Sandbox, Sandboxes
 
-FORMATS: Final = "knowledge_sources.formats:serve"
+FORMATS: Final = "knowledge_sources.formats.serving:serve"
 """The target of the sandbox in which documents are parsed."""
 LIMITS: Final = Limits(memory_bytes=1024 * MIB, resident_bytes=400 * MIB, cpu_s=30, wall_s=60)
 """A picture of 50 million pixels is 150 MB as RGB and as much again while it is converted."""

@@ -1,12 +1,13 @@
 """Untrusted bytes are parsed in processes with limits: a pool of them for each engine.
 
-A sandbox runs one function, named `package.module:function`, in children of its own: scrubbed environment, own session,
-no network where the system lets a process leave it, limits on memory, processor time, files and output. The function is
-called as `function(method, payload, **params)` and answers with JSON, bytes, or (for `stream`) an iterator of these.
+A sandbox runs one function, named `package.module:function`, in children of its own: scrubbed environment, own session, no
+network and no files but code where the system lets a process give them up, and limits on memory, processor time, wall time
+and output. The function is called as `function(method, payload, **params)` and answers with JSON, bytes, or (for `stream`)
+an iterator of these.
 
-    sandbox = Sandbox("knowledge_sources.formats:serve", limits=Limits(memory_bytes=512 << 20))
+    sandbox = Sandbox("knowledge_sources.formats.serving:serve", limits=Limits(memory_bytes=512 << 20))
     found = await sandbox.call("inspect", data, filename="a.pdf")
-    async for page in sandbox.stream("pages", data): ...
+    async for page in sandbox.stream("layers", data): ...
 
 A child that dies or goes over a limit is killed and replaced; the caller gets DocumentTooComplex, other calls go on. An
 error of `blackboard.errors` raised in the child is raised here as the same class. A child never outlives its parent.

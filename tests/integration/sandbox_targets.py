@@ -31,7 +31,8 @@ def reverse(payload: bytes) -> bytes:
 
 
 def chatter(payload: bytes) -> str:
-    print("noise on standard output")
+    sys.stdout.write("noise on standard output")
+    sys.stdout.flush()
     os.write(1, b"more noise")
     return "quiet"
 
@@ -110,11 +111,17 @@ def forge(payload: bytes) -> None:
 
 def write_file(payload: bytes, path: str) -> str:
     try:
-        with open(path, "wb") as file:
-            file.write(b"x" * 10)
+        Path(path).write_bytes(b"x" * 10)
     except OSError as error:
         return type(error).__name__
     return "written"
+
+
+def read_file(payload: bytes, path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        return type(error).__name__
 
 
 def connect(payload: bytes, port: int) -> str:

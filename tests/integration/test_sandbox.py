@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -67,13 +68,26 @@ async def test_printing_does_not_disturb_the_answers(sandbox: Sandbox) -> None:
 async def test_surroundings_are_scrubbed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "1")
     seen = await sandbox.call("surroundings")
-    assert set(seen["environment"]) <= {"PATH", "LANG", "LC_CTYPE", "MALLOC_ARENA_MAX"}
+    assert set(seen["environment"]) <= {"PATH", "LANG", "LC_CTYPE", "MALLOC_ARENA_MAX", "OPENBLAS_NUM_THREADS"}
     assert seen["session"] == seen["pid"]
     assert seen["cwd"] == "/"
 
 
 async def test_no_file_can_be_written(sandbox: Sandbox, tmp_path: Path) -> None:
     assert await sandbox.call("write_file", path=str(tmp_path / "out")) != "written"
+
+
+def has_landlock() -> bool:
+    return sys.platform == "linux" and int(ctypes.CDLL(None).syscall(444, None, 0, 1)) > 0
+
+
+@pytest.mark.skipif(not has_landlock(), reason="this system cannot take files away from a process")
+async def test_the_worker_s_files_and_environment_are_out_of_reach(sandbox: Sandbox, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("key")
+    assert await sandbox.call("read_file", path=str(secret)) == "PermissionError"
+    assert await sandbox.call("read_file", path=f"/proc/{os.getpid()}/environ") == "PermissionError"
+    assert await sandbox.call("read_file", path=str(Path(HERE) / "test_sandbox.py")) == Path(__file__).read_text()
 
 
 def may_leave_network() -> bool:
@@ -111,7 +125,7 @@ async def test_stream_gives_what_came_before_a_failure(sandbox: Sandbox) -> None
 @pytest.mark.parametrize(("kind", "error"), [("unreadable", DocumentUnreadable), ("unsafe", DocumentUnsafe)])
 async def test_typed_errors_cross_back(sandbox: Sandbox, kind: str, error: type[PermanentFailure]) -> None:
     pid = (await sandbox.call("echo"))["pid"]
-    with pytest.raises(error, match="no . thanks") as caught:
+    with pytest.raises(error, match=r"no . thanks") as caught:
         await sandbox.call("refuse", kind=kind)
     assert caught.value.hint == "try another"
     assert (await sandbox.call("echo"))["pid"] == pid
