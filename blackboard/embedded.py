@@ -8,6 +8,7 @@ last to leave shuts the server down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -17,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -51,21 +53,14 @@ def server_binary() -> Path:
 class Server:
     """A server process and where it listens. `process` is None for one that an earlier program left behind."""
 
-    def __init__(self, url: str, socket: Path, pid_file: Path, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(
+        self, url: str, socket: Path, pid_file: Path, pid: int, process: subprocess.Popen[bytes] | None = None
+    ) -> None:
         self.url = url
         self.socket = socket
+        self.pid = pid
         self._pid_file = pid_file
         self._process = process
-
-    @property
-    def pid(self) -> int:
-        """Its process id; 0 when the pid file is gone."""
-        if self._process is not None:
-            return self._process.pid
-        try:
-            return int(self._pid_file.read_text())
-        except (OSError, ValueError):
-            return 0
 
     @property
     def running(self) -> bool:
@@ -81,18 +76,26 @@ class Server:
         if self._process is not None:
             self._process.wait()
 
+    def leave(self) -> None:
+        """Let it run on: others use it. A thread waits for its end, lest it stay a zombie of this process."""
+        if self._process is not None:
+            threading.Thread(target=self._process.wait, name="embedded-server", daemon=True).start()
+
     async def stop(self, timeout: float = 10.0) -> None:
         """Shut it down in good order; after `timeout` seconds kill it. Idempotent."""
         if self.running:
-            await _tell(self.socket, b"SHUTDOWN\r\n")
-            # It need not be our child, so there is nothing to wait on but its absence.
-            for _ in range(int(timeout * 100)):
-                if not self.running:
-                    break
-                await asyncio.sleep(0.01)
-            self.kill()
+            # The connection ends with the process, whosever child that is.
+            ended = await _tell(self.socket, b"SHUTDOWN\r\n", patience=timeout) == b""
+            if self._process is not None and ended:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    await asyncio.to_thread(self._process.wait, timeout)
+            if self._process is not None or not ended:
+                self.kill()
         self._pid_file.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self._pid_file.parent:
+            with contextlib.suppress(OSError):
+                self.socket.parent.rmdir()
 
 
 def socket_path(directory: Path) -> Path:
@@ -122,16 +125,13 @@ def _launch(directory: Path, port: int, cluster: bool, options: Sequence[str]) -
         *(("--cluster-enabled", "yes", "--cluster-node-timeout", "3000") if cluster else ()),
         *options,
     ]
-    process = subprocess.Popen(
-        command,
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=directory,
-    )
+    # What is wrong with its arguments a server says before it opens its log.
+    with (directory / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory
+        )
     url = f"redis://127.0.0.1:{port}" if port else f"unix://{quote(str(socket))}"
-    return Server(url, socket, pid_file, process)
+    return Server(url, socket, pid_file, process.pid, process)
 
 
 async def start_server(
@@ -200,7 +200,7 @@ class Embedded:
             try:
                 fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return  # somebody else still uses it
+                server.leave()
             else:
                 await server.stop()
             finally:
@@ -214,32 +214,37 @@ class Embedded:
 
     async def _adopt(self) -> Server | None:
         socket, pid_file = socket_path(self._directory), self._directory / "server.pid"
-        left = Server(f"unix://{quote(str(socket))}", socket, pid_file, None)
         while (said := await _tell(socket, b"PING\r\n")) != b"":
             if said == b"+PONG":
-                return left
+                # Its own word: the number in a pid file may be another program's by now.
+                pid = int(await _tell(socket, b"INFO server\r\n", find=b"process_id:") or 0)
+                return Server(f"unix://{quote(str(socket))}", socket, pid_file, pid)
             if said is None:
                 # Two servers on one append-only file would ruin it.
                 raise ServerUnfit(
-                    f"the server of {self._directory} (process {left.pid}) listens and does not answer",
-                    hint="wait, or end that process",
+                    f"the server of {self._directory} listens and does not answer",
+                    hint=f"wait, or end it (its process is named in {pid_file})",
                 )
             await asyncio.sleep(0.01)  # it is loading its data
-        # No answer: whatever the pid file names is not our server any more. The number may be another program's by now.
         pid_file.unlink(missing_ok=True)
         return None
 
 
-async def _tell(socket: Path, command: bytes) -> bytes | None:
-    """The first line of a server's reply; empty when nobody listens, None when whoever listens stays silent."""
+async def _tell(socket: Path, command: bytes, *, find: bytes = b"", patience: float = 5.0) -> bytes | None:
+    """The first line of a server's reply, or what follows `find` in a later one.
+
+    Empty when nobody listens or the connection ends, None when whoever listens stays silent for `patience` seconds.
+    """
     try:
         reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError:
         return b""
     try:
         writer.write(command)
-        async with asyncio.timeout(5):
-            return (await reader.readline()).strip()
+        async with asyncio.timeout(patience):
+            while (line := await reader.readline()) and not line.startswith(find):
+                pass
+            return line.removeprefix(find).strip()
     except TimeoutError:
         return None
     except OSError:
