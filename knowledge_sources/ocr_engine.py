@@ -31,6 +31,8 @@ NARROW = 0.62
 CROWDED = 350
 CROWDED_SIDE = 2000
 """With more pieces than this on a page, its text is looked for once more, at this side."""
+MAX_PIECES = 2500
+UNSURE_PAGE = 0.8
 LATIN_PAGE = 0.97
 """If so many of a page's letters are Latin, the rest are misread ones."""
 SPARSE = 0.3
@@ -72,15 +74,25 @@ class OcrEngine:
         if rotation != 0:
             image = turned(image, rotation)
             quads = self._find(image)
+        found = len(quads)
+        # A pattern can look like thousands of letters: reading them all would take minutes.
+        quads = sorted(quads, key=cv2.contourArea, reverse=True)[:MAX_PIECES]
         reads = [self._read_piece(image, quad) for quad in quads]
-        missed, note = _unread(quads, reads)
+        missed, unread = _unread(quads, reads)
+        notes = [unread] if unread else []
+        if found > len(quads):
+            notes.append(f"only the {MAX_PIECES:,} largest of {found:,} pieces of text were read")
         kept = [i for i in range(len(quads)) if i not in missed]
         pieces = _pieces([quads[i] for i in kept], [reads[i] for i in kept])
         text, lines = assemble(pieces, image.shape[1], image.shape[0])
         weights = [len(piece.text) for piece in pieces]
         total = sum(piece.score * weight for piece, weight in zip(pieces, weights, strict=True))
         confidence = total / sum(weights) if pieces else 0.0
-        return OcrResult(text, lines, round(confidence, 4), rotation, note or ("" if text else "no text was found"))
+        if not text and not notes:
+            notes.append("no text was found")
+        if text and confidence < UNSURE_PAGE:
+            notes.append(f"the reading is unsure: {confidence:.2f} on average, where print gives .98")
+        return OcrResult(text, lines, round(confidence, 4), rotation, "; ".join(notes))
 
     def rotation(self, image: Image) -> Rotation:
         """Degrees clockwise by which the image must be turned to be upright; 0 where nothing tells."""
@@ -203,13 +215,15 @@ def _unread(quads: Sequence[Quad], reads: Sequence[Read]) -> tuple[set[int], str
     missed = {i for i in lines if _is_nearly_empty(reads[i], widths[i] / heights[i])}
     share = sum(widths[i] for i in missed) / max(1.0, sum(widths[i] for i in lines))
     if share >= UNREAD_PAGE:
-        note = (
-            f"nothing was taken over from this page: its writing could not be made out ({len(missed)} lines); {SCRIPTS}"
-        )
+        note = f"nothing was taken over from this page: its writing could not be made out ({_lines(len(missed))}); {SCRIPTS}"
         return set(range(len(quads))), note
     if share >= UNREAD_PART and len(missed) >= 3:
-        return missed, f"{len(missed)} lines of this page could not be made out; {SCRIPTS}"
+        return missed, f"{_lines(len(missed))} of this page could not be made out; {SCRIPTS}"
     return set(), ""
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 def _is_nearly_empty(read: Read, heights: float) -> bool:

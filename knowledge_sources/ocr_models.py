@@ -160,6 +160,8 @@ def _session(name: str, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Threads that spin while they wait take the processor from the other pages being read.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # The arena keeps the largest page's memory for good, which a process with a limit cannot afford.
     options.enable_cpu_mem_arena = False
     path = str(model_directory() / name)

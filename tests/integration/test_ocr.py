@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blackboard.errors import DocumentUnreadable, PermanentFailure
 from blackboard.levels import Document, Layer, Reading
 from knowledge_sources import ocr as source
+from knowledge_sources import ocr_engine
 from knowledge_sources.ocr import OcrSettings, ocr
 from knowledge_sources.ocr_engine import OcrEngine, page_image
 from knowledge_sources.rotation import turned
@@ -189,3 +190,12 @@ def test_a_very_long_slip_keeps_its_letters(engine: OcrEngine) -> None:
     result = engine.read(page_image(png(image), "image", 1))
     wanted = [f"Item{number + 10}{number}.95" for number in range(20)]
     assert [squeezed(line) for line in result.text.split("\n")] == wanted
+
+
+def test_thousands_of_pieces_are_cut_short_and_the_note_says_so(
+    engine: OcrEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ocr_engine, "MAX_PIECES", 2)
+    result = engine.read(page_image(png(drawn()), "image", 1))
+    assert len(result.lines) == 2
+    assert result.note == "only the 2 largest of 6 pieces of text were read"
