@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from knowledge_sources.checks.lexicon import NUMBER_WORDS, fellows, opposites
-from knowledge_sources.checks.words import NEGATIONS, Token, content, tokens
+from knowledge_sources.checks.words import NEGATIONS, Token, content, stem, tokens
 
 SAME_SUBJECT = 0.8
 """The share of the claim's words that the passage must say too, and of the passage's that the claim says: `BACK`."""
@@ -33,11 +33,21 @@ class Contradiction:
         return "Another passage says the same with a negation on one side only."
 
 
+_LABELS = """
+table figure fig section sec clause article paragraph page chapter step item no number phase appendix annex exhibit version
+level part day week month year quarter question point line row column room floor building unit type class group stage round
+"""
+_NAMED = frozenset(stem(w) for w in _LABELS.split())
+"""Words whose number is a name: Table 1 and Table 2 are two tables, not two counts of one."""
+_YEAR = re.compile(r"(?:1[89]|20)\d\d")
+
+
 @dataclass(frozen=True, slots=True)
 class _Number:
     text: str
     value: str
     unit: str
+    """What it counts; empty for a year, and for a number that is a name."""
 
 
 def contradiction(claim: str, passage: str) -> Contradiction | None:
@@ -72,7 +82,7 @@ def _share(of: frozenset[str], by: frozenset[str]) -> float:
 def _numbers(said: list[Token], text: str) -> list[_Number]:
     """The numbers with what they count: the word behind, or the currency mark before or behind."""
     found = []
-    for token, after in zip(said, [*said[1:], None], strict=True):
+    for last, token, after in zip([None, *said[:-1]], said, [*said[1:], None], strict=True):
         low = token.text.lower()
         if not token.text[0].isdigit() and low not in NUMBER_WORDS:
             continue
@@ -80,6 +90,8 @@ def _numbers(said: list[Token], text: str) -> list[_Number]:
         around = re.search(r"([$€£¥₹%])", text[max(0, token.start - 2) : token.start] + text[token.end : token.end + 2])
         before = re.search(r"\b([A-Z]{3})\s$", text[max(0, token.start - 5) : token.start])
         unit = around[1] if around else before[1] if before else after.stem if after else ""
+        if _YEAR.fullmatch(token.text) or (last is not None and last.stem in _NAMED):
+            unit = ""
         found.append(_Number(token.text, value, unit))
     return found
 
@@ -112,13 +124,17 @@ def _opposite(mine: list[Token], theirs: list[Token], a: frozenset[str], b: froz
     if _negations(mine) or _negations(theirs):
         return None
     table = opposites()
-    for token in content(mine):
+    words, others = content(mine), content(theirs)
+    for i, token in enumerate(words):
         against = table.get(token.stem, frozenset()) & b
         if not against or not fellows(token.stem).isdisjoint(b) or not against.isdisjoint(a):
             continue
         word = min(against)
+        at = next(j for j, t in enumerate(others) if t.stem == word)
+        if i + 1 < len(words) and [t.stem for t in words[i + 1 : i + 2]] != [t.stem for t in others[at + 1 : at + 2]]:
+            continue
         rest_a, rest_b = a - {token.stem}, b - {word}
         same = len(rest_a) >= MIN_SHARED and len(rest_b) >= MIN_SHARED
         if same and _share(rest_a, rest_b) >= SAME_SUBJECT and _share(rest_b, rest_a) >= SAME_SUBJECT:
-            return Contradiction("opposite", token.text, next(t.text for t in theirs if t.stem == word))
+            return Contradiction("opposite", token.text, others[at].text)
     return None

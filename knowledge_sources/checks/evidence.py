@@ -51,7 +51,7 @@ class Evidence:
         near = self._near(text, own)
         said = _MARKER.sub("", text)
         for place in near:
-            found = contradiction(said, _MARKER.sub("", place.text))
+            found = contradiction(said, _MARKER.sub("", place.text)) if _ended(said) and _ended(place.text) else None
             if found:
                 return Outcome("refuted", found.check, found.reason, (place,), 0.75)
         best, alone = max(
@@ -80,6 +80,11 @@ class Evidence:
             if not any(_overlap(place, o) for o in own) and _squash(place.text) != same:
                 found.append(place)
         return found[:NEAREST]
+
+
+def _ended(text: str) -> bool:
+    """Whether a text is a finished sentence; headings and labels contradict nothing."""
+    return text.rstrip("\"'”’») ")[-1:] in (".", "!", ";", "。")
 
 
 def _overlap(a: Where, b: Where) -> bool:
