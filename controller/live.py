@@ -60,8 +60,9 @@ class SourceRow:
         for binding, status in self.bindings.items():
             if status == "running":
                 done, total, note = self.notes.get(binding, (0.0, 0.0, ""))
-                part = f" {done / total:.0%}" if total else ""
-                words.append(f"{place_of_binding(binding)}{part}{f' {note}' if note else ''}")
+                place = place_of_binding(binding)
+                said = note if place in note else f"{place} {note}".rstrip()
+                words.append(f"{said} {done / total:.0%}" if total and done else said)
         more = f" and {len(words) - 3} more" if len(words) > 3 else ""
         return ", ".join(words[:3]) + more
 
@@ -171,6 +172,7 @@ class TerminalPainter:
         from rich.live import Live
 
         self._trackers = list(trackers)
+        self._moved: dict[int, float] = {}
         self._live = Live(console=Console(stderr=True), get_renderable=self._draw, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> TerminalPainter:
@@ -182,6 +184,12 @@ class TerminalPainter:
 
     def moved(self, tracker: Tracker, sources: Iterable[str]) -> None:
         """See Painter; the screen is redrawn by the clock."""
+        self._moved[id(tracker)] = time.monotonic()
+
+    def _seconds(self, tracker: Tracker) -> float:
+        """How long the board has been open: up to its latest record by the server's clock, from there by ours."""
+        now = time.monotonic()
+        return tracker.seconds + (0.0 if tracker.ended else now - self._moved.get(id(tracker), now))
 
     def _draw(self) -> Any:
         from rich.console import Group
@@ -191,7 +199,9 @@ class TerminalPainter:
         parts: list[Any] = []
         for tracker in self._trackers:
             pages = f"  {tracker.pages} page{'s' if tracker.pages != 1 else ''}" if tracker.pages else ""
-            parts.append(Text(f"{tracker.title}{pages}  {tracker.status}  {tracker.seconds:.1f} s", style="bold"))
+            parts.append(
+                Text(f"{tracker.title}{pages}  {tracker.status}  {self._seconds(tracker):.1f} s", style="bold")
+            )
             if tracker.ended:
                 continue
             table = Table.grid(padding=(0, 1))

@@ -65,7 +65,7 @@ def columns(rows: Iterable[Sequence[str]], *, header: Sequence[str] = ()) -> str
 
 def coverage_table(coverage: dict[str, dict[str, str]]) -> str:
     """The grid of pages and sources that an ended board keeps: one row a source, one mark a page."""
-    pages = sorted({int(cell) for row in coverage.values() for cell in row if cell.isdigit()})
+    pages = range(1, max((int(cell) for row in coverage.values() for cell in row if cell.isdigit()), default=0) + 1)
     try:
         "".join(MARKS.values()).encode(sys.stdout.encoding or "ascii")
         marks = MARKS

@@ -38,7 +38,7 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
     """Whole messages from chunks cut anywhere. Comments are dropped, and what stands unfinished at the end too."""
     rest = b""
     async for chunk in chunks:
-        *whole, rest = (rest + chunk.replace(b"\r\n", b"\n")).split(b"\n\n")
+        *whole, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
         for text in whole:
             message = _parse(text)
             if message is not None:

@@ -1,0 +1,68 @@
+"""Event streams taken apart, wherever they are cut; and what tables make of an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackboard.board import Board
+from blackboard.channel import PING, encode, encode_progress, encode_reset
+from blackboard.events import LogRecord
+from controller.commands.console import columns, coverage_table
+from controller.commands.stream import Message, messages
+
+CREATED = LogRecord(1, 0, 5, "board.created", "ann", "abc", head={"status": "open", "filename": "é.pdf"})
+ENDED = LogRecord(2, 0, 9, "board.completed", "controller", "abc", head={"status": "completed"})
+WIRE = b"retry: 2000\n\n" + encode(CREATED) + PING + encode_progress(b'{"source":"ocr"}') + encode(ENDED)
+
+
+async def parsed(*chunks: bytes) -> list[Message]:
+    async def given() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    return [message async for message in messages(given())]
+
+
+@given(st.lists(st.floats(0, 1), max_size=8).map(sorted), st.booleans())
+async def test_chunks_may_be_cut_anywhere(cuts: list[float], crlf: bool) -> None:
+    wire = WIRE.replace(b"\n", b"\r\n") if crlf else WIRE
+    edges = [0, *(int(cut * len(wire)) for cut in cuts), len(wire)]
+    found = await parsed(*(wire[one:two] for one, two in pairwise(edges)))
+    assert [(message.id, message.event) for message in found] == [
+        ("abc.1-0", "board.created"),
+        ("", "progress"),
+        ("abc.2-0", "board.completed"),
+    ]
+    assert [message.record for message in found] == [CREATED, None, ENDED]
+    assert [message.ends for message in found] == [False, False, True]
+
+
+async def test_what_is_unfinished_is_dropped() -> None:
+    assert [message.id for message in await parsed(WIRE[:-1])] == ["abc.1-0", ""]
+
+
+async def test_a_reset_ends_when_the_board_had_ended() -> None:
+    for status, ends in (("open", False), ("failed", True)):
+        chunk, _ = encode_reset(Board("0-a", {"incarnation": "abc", "revision": "7", "status": status}), 9)
+        (message,) = await parsed(chunk)
+        assert (message.record, message.ends, message.id) == (None, ends, "abc.7-0")
+        assert orjson.loads(message.data)["head"]["status"] == status
+
+
+def test_columns_line_up() -> None:
+    assert columns([("a", "bb", "c"), ("aaa", "b", "")], header=("x", "y", "z")) == "x    y   z\na    bb  c\naaa  b"
+    assert columns([]) == ""
+
+
+def test_the_grid_marks_pages_and_counts_many() -> None:
+    few = coverage_table({"intake": {"board": "done"}, "ocr": {"1": "skipped", "3": "failed"}})
+    assert few.splitlines()[0].split() == ["source", "board", "pages", "1-3"]
+    assert few.splitlines()[1].split() == ["intake", "✓"]
+    assert few.splitlines()[2].endswith("· ✗")
+    many = coverage_table({"ocr": {**{str(page): "done" for page in range(1, 99)}, "99": "failed"}})
+    assert "98 done, 1 failed (99)" in many
