@@ -288,10 +288,13 @@ class Simulation:
                 return
         raise AssertionError(f"no end after {bound} steps: {Counter(self.started).most_common(3)}")
 
-    def drain(self) -> None:
-        """Until nothing is left to do, first come, first served, deciding after every record as the loop does."""
-        while self.control() or self.under_way:
-            if id := next(iter(self.under_way), None):
+    def drain(self, *idle: str) -> None:
+        """Until nothing is left to do, first come, first served, deciding after every record as the loop does.
+
+        Nobody works for the sources in `idle`.
+        """
+        while self.control() or set(self.under_way.values()) - set(idle):
+            if id := next((id for id, source in self.under_way.items() if source not in idle), None):
                 self.claim(id)
                 self.control()
                 self.work(self.workers[id])
