@@ -55,21 +55,22 @@ class Feed:
         self._channels: dict[str, Channel] = {}
         self._fetching: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._progress: dict[str, asyncio.Task[None]] = {}
+        self._progress: dict[Channel, asyncio.Task[None]] = {}
         self._follower = Follower(store, self._channels, self._changed)
         self._stop_listening: Callable[[], None] | None = None
-        self._finished = False
+        self.finished = False
+        """Whether it was told to end."""
 
     async def start(self) -> None:
         """Begin to follow. Idempotent."""
-        if self._stop_listening is None and not self._finished:
+        if self._stop_listening is None and not self.finished:
             self._stop_listening = self._store.listen(self._heard)
             self._spawn(self._follower.run())
             self._spawn(self._tick())
 
     def finish(self) -> None:
         """End every stream now, where it stands; later ones are empty. Watchers resume elsewhere."""
-        self._finished = True
+        self.finished = True
         self._follower.stop()
         for channel in self._channels.values():
             channel.wake()
@@ -80,20 +81,15 @@ class Feed:
         if self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
-        for carrier in self._progress.values():
-            carrier.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        self._channels.clear()
+        while self._tasks:
+            self._sweep()
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     @property
     def watchers(self) -> int:
         """How many streams are open."""
         return sum(channel.watchers for channel in self._channels.values())
-
-    @property
-    def finished(self) -> bool:
-        """Whether it was told to end."""
-        return self._finished
 
     async def subscribe(
         self, board: str, after: Position | None = None, *, head: dict[str, str] | None = None
@@ -127,7 +123,7 @@ class Feed:
         if position.incarnation != channel.incarnation:
             generation -= 1
         index = channel.find(place)
-        while not self._finished:
+        while not self.finished:
             if generation != channel.generation:
                 generation, place = channel.generation, channel.start
                 yield channel.opening
@@ -193,7 +189,7 @@ class Feed:
         if channel is None:
             channel = self._channels[board] = Channel(board, position)
             channel.touched = asyncio.get_running_loop().time()
-            self._progress[board] = self._spawn(self._carry_progress(channel))
+            self._progress[channel] = self._spawn(self._carry_progress(channel))
             self._follower.look()
             self._fetch(channel)
         channel.watchers += 1
@@ -203,7 +199,15 @@ class Feed:
         channel.watchers -= 1
         if channel.watchers == 0 and self._channels.get(channel.board) is channel:
             del self._channels[channel.board]
-            self._progress.pop(channel.board).cancel()
+            self._progress[channel].cancel()
+
+    def _sweep(self) -> None:
+        """Stop carrying progress nobody watches. Again and again: a cancellation while redis-py connects may get lost."""
+        for channel, carrier in list(self._progress.items()):
+            if carrier.done():
+                del self._progress[channel]
+            elif self._channels.get(channel.board) is not channel:
+                carrier.cancel()
 
     def _heard(self, board: str, record: LogRecord) -> None:
         channel = self._channels.get(board)
@@ -214,14 +218,14 @@ class Feed:
         """Get what is new, at once or right after the fetch under way."""
         if channel.board in self._fetching:
             self._fetching[channel.board] = True
-        elif not self._finished and not channel.ended:
+        elif not self.finished and not channel.ended:
             self._fetching[channel.board] = False
             self._spawn(self._bring(channel))
 
     async def _bring(self, channel: Channel) -> None:
         board, again = channel.board, True
         try:
-            while again and self._channels.get(board) is channel and not self._finished:
+            while again and self._channels.get(board) is channel and not self.finished:
                 self._fetching[board] = False
                 records = await self._patiently(lambda: self._store.log(board, str(channel.place), count=PAGE))
                 if not channel.take(records):
@@ -262,8 +266,9 @@ class Feed:
     async def _tick(self) -> None:
         loop, pause = asyncio.get_running_loop(), min(self._ping_s / 5, BLOCK_MS / 1000)
         refreshed = loop.time()
-        while not self._finished:
+        while not self.finished:
             await asyncio.sleep(pause)
+            self._sweep()
             now = loop.time()
             share = min(MOST_BYTES, ALL_BYTES // max(1, len(self._channels)))
             for channel in self._channels.values():
@@ -282,7 +287,7 @@ class Feed:
             try:
                 return await call()
             except StorageError:
-                if self._finished:
+                if self.finished:
                     raise
                 await asyncio.sleep(random.uniform(0, pause))
                 pause = min(pause * 2, 2.0)

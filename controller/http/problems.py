@@ -5,6 +5,8 @@ A problem never repeats what was sent. `type` resolves to a page of this service
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from blackboard.errors import (
     BlackboardError,
@@ -32,6 +35,9 @@ from controller.values import EntryConflict, InvalidValue
 
 MEDIA_TYPE = "application/problem+json"
 HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\Z")
+
+LINGER_S = 2.0
+LINGER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,31 @@ def render(request: Request, problem: Problem) -> Response:
         shown["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in problem.errors]
     shown.update(problem.more)
     headers = {"Cache-Control": "no-store", **problem.headers}
-    return Response(orjson.dumps(shown), kind.status, headers, MEDIA_TYPE)
+    if kind.status == 500:
+        # Answered outside of what gives every other answer its id.
+        headers["X-Request-ID"] = request_id(request)
+    response = Closing if "Connection" in headers else Response
+    return response(orjson.dumps(shown), kind.status, headers, MEDIA_TYPE)
+
+
+class Closing(Response):
+    """The last answer on a connection. It is followed by a short while of reading and dropping what the client still
+    sends: to close with bytes unread would reset the connection, and the client might never see the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        dropped = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while dropped < LINGER_BYTES:
+                    message = await receive()
+                    dropped += len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        break
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def problem_of(request: Request, error: Exception) -> Problem:
