@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -81,7 +82,8 @@ class PushWorker(Worker):
         self._woken = asyncio.Event()
         self._popping: Awaitable[list[Job]] | None = None
         self._polling = False
-        self._short = False
+        self._hot: set[str] = set()
+        """Queues to look at next."""
         self._own_list = f"arq:wake:worker:{name}"
         self._listener: asyncio.Task[None] | None = None
         self._stopping = False
@@ -90,8 +92,9 @@ class PushWorker(Worker):
         """See queue.LocalWorker."""
         return not self._stopping and queue in self._queues and self._free(self._queues[queue][0]) > 0
 
-    def wake(self) -> None:
+    def wake(self, queues: Collection[str]) -> None:
         """See queue.LocalWorker. While a pop is under way another one follows it."""
+        self._hot.update(queues)
         if self._popping is None and not self._polling:
             self._popping = self._pop()
         self._woken.set()
@@ -100,20 +103,29 @@ class PushWorker(Worker):
         return min(self._limits[source] - self._busy[source], self.max_jobs - self.job_counter)
 
     async def main(self) -> None:
-        """Poll when woken, and every `poll_delay_s` all the same. Raises StorageError: the supervisor starts it again."""
+        """Pop what we are woken for, and every `poll_delay_s` from all queues. Raises what redis raises."""
         self._listener = asyncio.create_task(self._listen())
+        self._hot.update(self._queues)
+        next_look = time.monotonic() + self.poll_delay_s
         try:
             while not self._stopping:
                 self._woken.clear()
                 await self._poll_iteration()
                 if self._listener.done():
                     self._listener.result()
-                try:
-                    async with asyncio.timeout(self.poll_delay_s):
-                        await self._woken.wait()
-                except TimeoutError:
-                    pass
+                left = next_look - time.monotonic()
+                if left > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(left):
+                            await self._woken.wait()
+                if time.monotonic() >= next_look:
+                    self._hot.update(self._queues)
+                    next_look = time.monotonic() + self.poll_delay_s
         finally:
+            if self._popping is not None:
+                with suppress(StorageError):
+                    for job in await self._popping:
+                        self._start(job)
             await self._end_listener()
 
     async def _poll_iteration(self) -> None:
@@ -124,24 +136,27 @@ class PushWorker(Worker):
                 jobs = await popping
                 for job in jobs:
                     self._start(job)
-                # Only then can a slot that falls free bring more: what was not taken for want of slots still waits.
-                self._short = any(self._free(source) <= 0 for _, source in self._order)
+                if jobs:
+                    # A queue whose slots are all taken now may hold more: look there again when one falls free.
+                    self._hot.update(queue for queue, source in self._order if self._free(source) <= 0)
             finally:
                 self._polling = False
         await self.heart_beat()
 
     def _pop(self) -> Awaitable[list[Job]] | None:
         total = self.max_jobs - self.job_counter
-        wanted = self._wanted() if total > 0 and self.allow_pick_jobs and not self._stopping else []
-        if len(wanted) < len(self._order):
-            self._short = True
+        if total <= 0 or not self.allow_pick_jobs or self._stopping or not self._hot:
+            return None
+        wanted = self._wanted()
+        # What has no free slot stays hot: its next free slot wakes us.
+        self._hot.difference_update(queue for queue, _, _ in wanted)
         return self._queue.pop(wanted, total) if wanted else None
 
     def _wanted(self) -> list[tuple[str, str, int]]:
-        """Queues in order: the interactive ones first, sources in turn, so that no source always takes the last slots."""
+        """Hot queues in order: the interactive ones first, sources in turn, so that no source always takes the last slots."""
         self._turn = (self._turn + 1) % len(self._order)
-        order = self._order[self._turn :] + self._order[: self._turn]
-        wanted = [(queue, source, self._free(source)) for queue, source in order]
+        order = self._order[self._turn :] + self._order[: self._turn] if len(self._hot) > 1 else self._order
+        wanted = [(queue, source, self._free(source)) for queue, source in order if queue in self._hot]
         return sorted((item for item in wanted if item[2] > 0), key=lambda item: item[0].endswith(CLASSES[1]))
 
     def _start(self, job: Job) -> None:
@@ -154,7 +169,7 @@ class PushWorker(Worker):
             self.job_counter -= 1
             self._busy[source] -= 1
             self.tasks.pop(job.id, None)
-            if self._short:
+            if self._hot:
                 self._woken.set()
 
         task.add_done_callback(ended)
@@ -198,6 +213,8 @@ class PushWorker(Worker):
                 pause = min(pause * 2, 5.0)
                 continue
             if found:
+                name = found[0].decode()
+                self._hot.update((name.replace("arq:wake:", "arq:queue:", 1),) if name != self._own_list else ())
                 self._woken.set()
                 # Let the poll take what woke us before asking which queues still have room.
                 await asyncio.sleep(0 if time.monotonic() - began > 0.001 else 0.001)

@@ -12,7 +12,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -126,15 +126,16 @@ class ActivationWorker:
         self._running: dict[tuple[str, str], _Running] = {}
         self._worker: PushWorker | None = None
         self._stopping = asyncio.Event()
+        self._claims = 0
 
     def has_room(self, queue: str) -> bool:
         """See queue.LocalWorker."""
         return self._worker is not None and self._worker.has_room(queue)
 
-    def wake(self) -> None:
+    def wake(self, queues: Collection[str]) -> None:
         """See queue.LocalWorker."""
         if self._worker is not None:
-            self._worker.wake()
+            self._worker.wake(queues)
 
     async def serve(self) -> None:
         """Work until `stop`. An error of the server ends arq's loop; a new one is started after a jittered pause."""
@@ -195,8 +196,10 @@ class ActivationWorker:
         source = self._sources.get(activation.rpartition(".")[0])
         if source is None or (board, activation) in self._running:
             return
+        self._claims += 1
+        nonce = f"{self.name}-{self._claims}"
         claimed = await self._store.claim(
-            board, activation, nonce=secrets.token_hex(8), lease_ms=self._settings.lease_ms, worker=self.name
+            board, activation, nonce=nonce, lease_ms=self._settings.lease_ms, worker=self.name
         )
         if claimed.status not in ("claimed", "already") or claimed.activation is None:
             # Busy, finished, stale or closed: somebody else's, or the controller's, to see to.
