@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from blackboard.errors import PermanentFailure
 from blackboard.levels import Box, Layer
 from knowledge_sources.formats import pdf
 from knowledge_sources.formats.pdf_lines import MAX_CHARACTERS, Piece, compose, cut_line, stand_apart
@@ -177,8 +178,11 @@ class Sheet:
         return min(1.0, covered), shapes
 
     def ink(self) -> float:
-        """Part of the page's pixels that differ from its background, on a small picture of it."""
-        grey = pdf.render(self.page, 0, dpi=50, max_pixels=3e5).pixels.mean(axis=2)
+        """Part of the page's pixels that differ from its background, on a small picture of it; 0 if none can be drawn."""
+        try:
+            grey = pdf.render(self.page, 0, dpi=50, max_pixels=3e5).pixels.mean(axis=2)
+        except PermanentFailure:
+            return 0.0
         return float(np.mean(np.abs(grey - np.median(grey)) > 40))
 
 
@@ -187,17 +191,18 @@ def layers(data: bytes) -> Iterator[dict[str, Any]]:
     with pdf.opened(data) as document:
         document.init_forms()
         for number in range(1, len(document) + 1):
-            try:
-                page = document[number - 1]
-            except PdfiumError:
-                yield Layer(
-                    page=number, text="", quality=0.0, reason="the page is damaged and cannot be read"
-                ).model_dump()
-                continue
-            try:
-                yield layer(Sheet(page), number).model_dump()
-            finally:
-                page.close()
+            yield _layer_of(document, number).model_dump()
+
+
+def _layer_of(document: Any, number: int) -> Layer:
+    try:
+        page = document[number - 1]
+        try:
+            return layer(Sheet(page), number)
+        finally:
+            page.close()
+    except PdfiumError:
+        return Layer(page=number, text="", quality=0.0, reason="the page is damaged and cannot be read")
 
 
 def layer(sheet: Sheet, number: int) -> Layer:

@@ -170,6 +170,13 @@ def test_a_huge_page_is_drawn_within_its_limit() -> None:
     assert picture.width * picture.height <= 1.01e6
 
 
+def test_a_page_that_is_almost_a_line_is_no_failure() -> None:
+    strokes = "".join(f"{60 + 9 * n} 0 6 1 re f\n" for n in range(40))
+    (thin, good) = layers(Sheet(strokes, size=(10_000_000, 1)), Sheet(lines_at(60, 700, PROSE)))
+    assert thin.text == ""
+    assert good.text.startswith(PROSE[0])
+
+
 def test_inspect_tells_pages_and_title() -> None:
     found = reading.inspect(make_pdf(Sheet("", A4), Sheet(text_at(9, 9, "x")), title="Minutes"))
     assert found == {"kind": "pdf", "media_type": "application/pdf", "pages": 2, "title": "Minutes", "notes": []}
