@@ -57,6 +57,10 @@ class Plan:
         self._lookers: dict[str, set[tuple[str, str]]] = {}
         self.conditions = Conditions(graph)
         self._read = {level: [n.name for n in graph.nodes.values() if level in n.each] for level in graph.types}
+        self.each_readers = {
+            level: [name for name in names if not graph.nodes[name].by] for level, names in self._read.items()
+        }
+        """Level -> sources that run for each of its entries."""
         self.valued = self.conditions.levels | {
             level for node in graph.nodes.values() if node.by or node.source.carries for level in node.each
         }
@@ -106,6 +110,23 @@ class Plan:
         if not run.wrote or self.erased.isdisjoint(run.wrote):
             return True
         return all(key not in self.erased or f"{key}~{source}" in self.live for key in run.wrote)
+
+    def remade_by(self, key: str) -> str:
+        """The source that is about to write or retract an entry that it wrote in an earlier run; "" when none is."""
+        if key in self.orphans:
+            return self.orphans[key][0]
+        source, id = self._owners.get(key, ("", ""))
+        if not source or self.tracks[source].node.source.is_loop:
+            return ""
+        making = self.tracks[source].bindings[id].making
+        return "" if making is None or making == self.live[key].activation else source
+
+    def touch_readers(self, binding: Binding) -> None:
+        """Have those looked at again that work on what this binding wrote."""
+        for key in binding.outputs:
+            for reader in self.each_readers.get(level_of(key), ()):
+                if key in self.tracks[reader].bindings:
+                    self.tracks[reader].touched.add(key)
 
     @property
     def disputes(self) -> int:

@@ -134,6 +134,7 @@ def _update(plan: Plan, track: Track, binding: Binding, *, is_open: bool) -> Non
             _settle(plan, track, binding, "gone")
         else:
             before = binding.counted[1]
+            plan.touch_readers(binding)
             plan.drop(track, binding)
             _touch_followers(plan, track, binding, before)
         return
@@ -145,6 +146,12 @@ def _settle(plan: Plan, track: Track, binding: Binding, state: State, note: str 
     carried = binding.counted[1]
     if track.settle(binding, state, note):
         _touch_followers(plan, track, binding, carried)
+    making: str | None = None
+    if binding.counted[0] or state == "gone":
+        making = binding.latest.activation.id if state == "under_way" and binding.latest is not None else ""
+    if making != binding.making:
+        binding.making = making
+        plan.touch_readers(binding)
 
 
 def _touch_followers(plan: Plan, track: Track, binding: Binding, before: tuple[tuple[str, str], ...] = ()) -> None:
@@ -164,6 +171,9 @@ def _state(plan: Plan, track: Track, binding: Binding, is_open: bool) -> tuple[S
         return "waiting", ""
     if node.by and (carrier := group_waits(plan, node, binding.id)):
         return "waiting", carrier
+    # What is about to be written anew is no ground to stand on; what the author's present run wrote is.
+    if node.each and not node.by and (author := plan.remade_by(next(iter(binding.own)))):
+        return "waiting", author
     # A loop source's outputs survive its `when`. Others are asked first: what a run read may have moved since the
     # decision, to where it should not have run.
     for judge in (_verdict, _unwanted) if node.source.is_loop else (_unwanted, _verdict):

@@ -111,6 +111,8 @@ class Binding:
     """Whether it is counted as active, and under which carried values."""
     note: str = ""
     """Why it is in this state, where the state does not say it all."""
+    making: str | None = "?"
+    """None when its outputs are as they will be; else the activation that writes them anew, "" before there is one."""
     queued: int = -1
     """The rank it is queued with while it is ready."""
 

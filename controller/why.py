@@ -18,7 +18,7 @@ from blackboard.entries import Activation
 from controller.decide import Decision, decide_plan
 from controller.graph import graph_of
 from controller.plan import Plan
-from controller.states import View, group_waits, is_quiet, is_unknown, look, outer, sees
+from controller.states import View, is_quiet, is_unknown, look, outer, sees
 from controller.tracks import Binding, Track
 
 
@@ -194,15 +194,15 @@ class _Teller:
             loop = plan.graph.loops[node.loop]
             busy = tuple(name for name in loop.turners if name != node.name and plan.tracks[name].under_way)
             return f"it waits for its turn: {_words(busy)} of the same loop is at work", ()
-        unknown = self._levels(lambda level: not is_unknown(plan, self.view, node, level, node.by), node.each)
-        if unknown:
-            names = _words(level for level, _ in unknown)
-            return f"more {names} may come of which nobody can tell the {node.by}", unknown
-        carrier = group_waits(plan, node, binding.id)
-        own = tuple((level, (carrier,)) for level in node.each if carrier in plan.graph.contributors[level]) or (
-            (node.each[0], (carrier,)),
-        )
-        return f"{carrier} may still contribute to {node.by} {binding.id}", own
+        if node.by:
+            unknown = self._levels(lambda level: not is_unknown(plan, self.view, node, level, node.by), node.each)
+            if unknown:
+                names = _words(level for level, _ in unknown)
+                return f"more {names} may come of which nobody can tell the {node.by}", unknown
+        author = binding.note
+        own = [level for level in node.each if author in plan.graph.contributors[level]] or node.each[:1]
+        what = f"contribute to {node.by} {binding.id}" if node.by else f"write {binding.id} anew, or retract it"
+        return f"{author} may still {what}", tuple((level, (author,)) for level in own)
 
     def _levels(self, settled: Any, levels: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
         return tuple((level, self._producers(level)) for level in dict.fromkeys(levels) if not settled(level))

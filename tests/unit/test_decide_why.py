@@ -79,6 +79,16 @@ def test_running_retrying_and_failed_say_when_and_why() -> None:
     assert (failed.state, failed.reason, failed.attempts) == ("failed", "hiccup", 2)
 
 
+def test_an_entry_about_to_be_written_anew_is_no_ground_to_stand_on() -> None:
+    board = document("text", hold="review")
+    board.drain()
+    board.put(upload("other"), "upload")
+    board.drain("summary")
+    reason = told(board, "summary_facts", "summary/summary")
+    assert (reason.state, reason.waits_for) == ("waiting", (("summary", ("summary",)),))
+    assert reason.reason == "summary may still write summary/summary anew, or retract it"
+
+
 def test_a_ready_binding_waits_for_its_turn() -> None:
     board = document("text", "text", "text")
     board.drain("facts")
