@@ -91,7 +91,7 @@ class BoundProgress:
 @dataclass(slots=True)
 class _Running:
     epoch: int
-    task: asyncio.Task[str]
+    task: asyncio.Task[Any]
     reason: Reason | None = None
 
 
@@ -204,24 +204,40 @@ class ActivationWorker:
         if claimed.status not in ("claimed", "already") or claimed.activation is None:
             # Busy, finished, stale or closed: somebody else's, or the controller's, to see to.
             return
-        services = {**self._services, contract.Progress: BoundProgress(self._store, board, claimed.activation)}
-        run = Run(
-            self._store, source, board, claimed.activation, claimed, services, self._decoder, self._settings.backoff_s
-        )
-        running = _Running(claimed.activation.epoch, asyncio.create_task(run.execute()))
+        task = asyncio.current_task()
+        assert task is not None
+        running = _Running(claimed.activation.epoch, task)
         self._running[board, activation] = running
+        run = Run(
+            self._store, source, board, claimed.activation, claimed, self._services_for(source, board, claimed.activation),
+            self._decoder, self._settings.backoff_s,
+        )  # fmt: skip
         try:
-            await asyncio.wait([running.task])
-            if not running.task.cancelled():
-                running.task.result()
-            elif running.reason == "drain" and await run.give_back() == "pending":
-                number = claimed.activation.epoch
-                await self._queue.enqueue([Wake(source.name, CLASSES[0], board, activation, number)])
+            await run.execute()
+        except asyncio.CancelledError:
+            if running.reason is None:
+                raise
+            task.uncancel()
+            if running.reason == "drain":
+                await self._give_back(run, claimed.activation.epoch)
         except StorageError as error:
             # The lease runs out and somebody claims it again.
             log.warning("activation.unfinished", board=board, activation=activation, error=str(error))
         finally:
             del self._running[board, activation]
+
+    def _services_for(self, source: Source, board: str, activation: Activation) -> Mapping[Any, Any]:
+        if contract.Progress not in source.injected.values():
+            return self._services
+        return {**self._services, contract.Progress: BoundProgress(self._store, board, activation)}
+
+    async def _give_back(self, run: Run, epoch: int) -> None:
+        try:
+            if await run.give_back() == "pending":
+                wake = Wake(run.source.name, CLASSES[0], run.board, run.activation.id, epoch)
+                await self._queue.enqueue([wake])
+        except StorageError as error:
+            log.warning("activation.kept", board=run.board, activation=run.activation.id, error=str(error))
 
     async def _beat(self) -> None:
         """Renew every lease at a third of its length; stop what is no longer ours."""
