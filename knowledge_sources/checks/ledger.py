@@ -152,8 +152,22 @@ def read_ledger(pages: Sequence[Page], mentions: Iterable[Mentions] = ()) -> Led
                 if item:
                     ledger.items.append(item)
     _drop_whole_numbers(ledger)
+    _charges_as_lines(ledger)
     _learn_structure(ledger)
     return ledger
+
+
+def _charges_as_lines(ledger: Ledger) -> None:
+    """A charge or discount above the subtotal is one of its lines; below it, it is added to it."""
+    subtotal = ledger.last("subtotal")
+    if subtotal is None:
+        return
+    limit = (subtotal.place.page.number, subtotal.place.start)
+    above = [
+        f for f in ledger.figures if f.kind in ("charge", "discount") and (f.place.page.number, f.place.start) < limit
+    ]
+    ledger.figures = [f for f in ledger.figures if f not in above]
+    ledger.items.extend(Item(f.place, (f.amount,), f.amount) for f in above)
 
 
 def _drop_whole_numbers(ledger: Ledger) -> None:

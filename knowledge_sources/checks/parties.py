@@ -44,7 +44,8 @@ _FORMED = re.compile(
     rf"(?:for and )?on behalf of\s+(?:the\s+(?P<role>{_ROLE_NAMES})\s*[,:]\s*)?(?P<at>)", re.IGNORECASE
 )
 _VAGUE = ("company", "agent", "principal", "from", "to")
-"""Words that, alone on a line, need not be a label for the name below."""
+"""Words that label many things: "Company: ..." in a signature asks who signs, whichever side that is."""
+_FOR = re.compile(r"\b(?:for|behalf)\b", re.IGNORECASE)
 _SAME_ROLE = {
     "purchaser": "buyer", "customer": "buyer", "client": "buyer", "bill to": "buyer", "billed to": "buyer",
     "sold to": "buyer", "vendor": "seller", "supplier": "seller", "issued by": "seller", "payee": "seller",
@@ -100,7 +101,7 @@ def company_names(page: Page) -> list[Name]:
                     "role"
                 ]
     for label in (*_LABEL.finditer(page.text), *_FORMED.finditer(page.text)):
-        if label["role"] and not (label["role"].lower() in _VAGUE and "\n" in label.group().strip("\n")):
+        if label["role"] and not (label["role"].lower() in _VAGUE and not _FOR.search(label.group())):
             near = next((m for m in matches if label.end("at") <= m.start() <= label.end("at") + 3), None)
             if near:
                 roles.setdefault(near.start(), label["role"])
