@@ -32,20 +32,33 @@ if status == 'running' then
   end
 end
 
-local reads, words = {}, {}
+local keys, marks, versions = {}, {}, {}
 for mark, key, version in string.gmatch(inputs, '(=?)([^%s@]+)@(%d+)') do
-  local text = redis.call('HGET', entries, key)
-  local value = false
-  local current, life = '0', 'none'
-  if text then
-    current, life = string.match(text, '^(%d+)|(%a+)|')
-    if life == 'live' then value = redis.call('HGET', values, key) end
+  keys[#keys + 1], marks[#marks + 1], versions[#versions + 1] = key, mark, version
+end
+-- In portions: Lua cannot pass more than 8,000 arguments.
+local PORTION = 4000
+local function fetch(hash)
+  local found = {}
+  for first = 1, #keys, PORTION do
+    local part = redis.call('HMGET', hash, unpack(keys, first, math.min(first + PORTION - 1, #keys)))
+    for at = 1, #part do found[first + at - 1] = part[at] end
   end
-  if mark == '=' and not again and (current ~= version or life == 'gone') then return { 'stale' } end
-  words[#words + 1] = mark .. key .. '@' .. current
-  reads[#reads + 1] = key
-  reads[#reads + 1] = text or ''
-  reads[#reads + 1] = value
+  return found
+end
+local headers = fetch(entries)
+local reads, words = {}, {}
+for at, key in ipairs(keys) do
+  local text, current, life = headers[at], '0', 'none'
+  if text then current, life = string.match(text, '^(%d+)|(%a+)|') end
+  if marks[at] == '=' and not again and (current ~= versions[at] or life == 'gone') then return { 'stale' } end
+  words[at] = marks[at] .. key .. '@' .. current
+end
+local bodies = fetch(values)
+for at, key in ipairs(keys) do
+  reads[3 * at - 2] = key
+  reads[3 * at - 1] = headers[at] or ''
+  reads[3 * at] = bodies[at]
 end
 
 if not again then epoch = string.format('%d', tonumber(epoch) + 1) end

@@ -29,8 +29,8 @@ local board, commit, type_, by, mode = take(), take(), take(), take(), take()
 local activation, revision_check, fence, epoch = take(), take(), take(), take()
 local note, create, body = take(), take(), take()
 
-local known = commit ~= '' and redis.call('HGET', commits, commit)
-if known then return 'already|' .. known end
+local remembered = commit ~= '' and redis.call('HMGET', commits, commit, '#due')
+if remembered and remembered[1] then return 'already|' .. remembered[1] end
 
 local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
@@ -67,22 +67,56 @@ else
   if ENDED[status] then return answer('closed', {}) end
 end
 
+-- One call for many fields, in portions: Lua cannot pass more than 8,000 arguments.
+local PORTION = 3000
+local function fetch(hash, fields)
+  local found = {}
+  for first = 1, #fields, PORTION do
+    local last = math.min(first + PORTION - 1, #fields)
+    local values_ = redis.call('HMGET', hash, unpack(fields, first, last))
+    for at = first, last do found[fields[at]] = values_[at - first + 1] end
+  end
+  return found
+end
+local function each(command, key, arguments)
+  for first = 1, #arguments, 2 * PORTION do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 2 * PORTION - 1, #arguments)))
+  end
+end
+
+local checks, agenda_checks = list(2), list(3)
+local ids = {}
+if fence ~= '' then ids[1] = fence end
+for _, check in ipairs(agenda_checks) do ids[#ids + 1] = check[1] end
+local records = fetch(agenda, ids)
 if fence ~= '' then
-  local record = redis.call('HGET', agenda, fence)
+  local record = records[fence]
   if not record or string.match(record, '^running|(%d+)|') ~= epoch then return refuse('fenced', {}) end
 end
+
+local writes, wanted = {}, {}
+for _, check in ipairs(checks) do wanted[#wanted + 1] = check[1] end
+for row = 1, tonumber(take()) do
+  local width = ARGV[cursor + 1] == 'p' and 7 or 3
+  writes[row] = { unpack(ARGV, cursor + 1, cursor + width) }
+  cursor = cursor + width
+  wanted[#wanted + 1] = writes[row][2]
+  if width == 7 and (mode == 'source' or mode == 'reviser') then wanted[#wanted + 1] = writes[row][2] .. '~' .. by end
+end
+local agenda_writes, head_fields, dues, blob_refs, fork_fields = list(3), list(2), list(2), list(1), list(2)
+local headers = create == '1' and {} or fetch(entries, wanted)
 
 local mismatches = {}
 if revision_check ~= '' and revision_check ~= revision then
   mismatches[1] = { 'revision', revision_check, revision }
 end
-for _, check in ipairs(list(2)) do
-  local text = redis.call('HGET', entries, check[1])
+for _, check in ipairs(checks) do
+  local text = headers[check[1]]
   local actual = text and string.match(text, '^(%d+)|') or '0'
   if actual ~= check[2] then table.insert(mismatches, { check[1], check[2], actual }) end
 end
-for _, check in ipairs(list(3)) do
-  local record = redis.call('HGET', agenda, check[1])
+for _, check in ipairs(agenda_checks) do
+  local record = records[check[1]]
   local actual = 'absent'
   if record then
     local word, number = string.match(record, '^(%a+)|(%d+)|')
@@ -93,21 +127,11 @@ for _, check in ipairs(list(3)) do
 end
 if #mismatches > 0 then return refuse('conflict', mismatches) end
 
-local writes = {}
-for row = 1, tonumber(take()) do
-  local width = ARGV[cursor + 1] == 'p' and 7 or 3
-  writes[row] = { unpack(ARGV, cursor + 1, cursor + width) }
-  cursor = cursor + width
-end
-local agenda_writes, head_fields, dues, blob_refs, fork_fields = list(3), list(2), list(2), list(1), list(2)
-
-local forked = {}
 for _, field in ipairs(fork_fields) do
-  if string.sub(field[1], 1, 2) == 'e:' then forked[string.sub(field[1], 3)] = field[2] end
+  if string.sub(field[1], 1, 2) == 'e:' then headers[string.sub(field[1], 3)] = field[2] end
 end
 local function header(key)
-  local text
-  if create == '1' then text = forked[key] else text = redis.call('HGET', entries, key) end
+  local text = headers[key]
   if not text then return nil end
   local version, life, pin, digest, owner, base =
     string.match(text, '^(%d+)|(%a+)|(%d)|(%x*)|%d+|[^|]*|([^|]*)|[^|]*|([^|]*)$')
@@ -170,28 +194,31 @@ local function change(field, bytes)
   changes[#changes + 1] = field
   changes[#changes + 1] = bytes
 end
-local hashes = { e = entries, v = values, a = agenda }
-for _, field in ipairs(fork_fields) do
-  redis.call('HSET', hashes[string.sub(field[1], 1, 1)], string.sub(field[1], 3), field[2])
-  change(field[1], field[2])
+local sets = { e = {}, v = {}, a = {}, h = { 'revision', revision } }
+local function set(kind, field, bytes)
+  local into = sets[kind]
+  into[#into + 1] = field
+  into[#into + 1] = bytes
+  change(kind .. ':' .. field, bytes)
 end
+local gone, freed, scheduled, unscheduled = {}, {}, {}, {}
+local function schedule(name, delay)
+  scheduled[#scheduled + 1] = string.format('%.0f', now + delay)
+  scheduled[#scheduled + 1] = board .. '|' .. name
+end
+
+for _, field in ipairs(fork_fields) do set(string.sub(field[1], 1, 1), string.sub(field[1], 3), field[2]) end
 for row, write in ipairs(writes) do
   local plan = plans[row]
   if not plan then
     lines[row] = write[2] .. '@0'
   else
-    local target, version, text, value = plan[1], plan[2], plan[3], plan[4]
+    local target, version, text, value, base = plan[1], plan[2], plan[3], plan[4], plan[5]
     lines[row] = (target == write[2] and target or write[2] .. '>' .. target) .. '@' .. version
     if text then
-      if plan[5] ~= '' then lines[row] = lines[row] .. '|' .. plan[5] end
-      redis.call('HSET', entries, target, text)
-      change('e:' .. target, text)
-      if value then
-        redis.call('HSET', values, target, value)
-        change('v:' .. target, value)
-      else
-        redis.call('HDEL', values, target)
-      end
+      if base ~= '' then lines[row] = lines[row] .. '|' .. base end
+      set('e', target, text)
+      if value then set('v', target, value) else gone[#gone + 1] = target end
     end
   end
 end
@@ -201,49 +228,55 @@ for _, field in ipairs(head_fields) do
   if field[1] == 'incarnation' then incarnation = field[2] end
   if field[1] == 'status' and ENDED[field[2]] then ended = true end
 end
-if create == '1' then
-  table.insert(head_fields, { 'created', now })
-  redis.call('ZADD', boards, now, board)
-end
-if ended then
-  table.insert(head_fields, { 'ended', now })
-  local names = redis.call('HKEYS', agenda)
-  for name in string.gmatch(redis.call('HGET', commits, '#due') or '', '%S+') do names[#names + 1] = name end
-  for _, name in ipairs(names) do redis.call('ZREM', due, board .. '|' .. name) end
-  redis.call('DEL', leases)
-end
+if create == '1' then table.insert(head_fields, { 'created', now }) end
+if ended then table.insert(head_fields, { 'ended', now }) end
+
 for _, write in ipairs(agenda_writes) do
-  redis.call('HSET', agenda, write[1], write[2])
-  change('a:' .. write[1], write[2])
-  local member = board .. '|' .. write[1]
+  set('a', write[1], write[2])
   local running = string.sub(write[2], 1, 8) == 'running|'
-  if not running then redis.call('HDEL', leases, write[1]) end
+  local before = records[write[1]]
+  -- Only what runs has a lease; nil: this commit did not look.
+  if not running and (before == nil or (before and string.sub(before, 1, 8) == 'running|')) then freed[#freed + 1] = write[1] end
   if write[3] ~= '' then
-    redis.call('ZADD', due, now + write[3], member)
+    schedule(write[1], write[3])
   elseif not running then
-    redis.call('ZREM', due, member)
+    unscheduled[#unscheduled + 1] = board .. '|' .. write[1]
   end
 end
+local names, renamed
+if ended or #dues > 0 then
+  names = (remembered and remembered[2]) or (not remembered and redis.call('HGET', commits, '#due')) or ' '
+end
+if ended then
+  for _, name in ipairs(redis.call('HKEYS', agenda)) do unscheduled[#unscheduled + 1] = board .. '|' .. name end
+  for name in string.gmatch(names, '%S+') do unscheduled[#unscheduled + 1] = board .. '|' .. name end
+  redis.call('DEL', leases)
+else
+  each('HDEL', leases, freed)
+end
 for _, entry in ipairs(dues) do
-  local member = board .. '|' .. entry[1]
   if entry[2] == '' then
-    redis.call('ZREM', due, member)
+    unscheduled[#unscheduled + 1] = board .. '|' .. entry[1]
   else
-    redis.call('ZADD', due, now + entry[2], member)
-    local names = redis.call('HGET', commits, '#due') or ' '
+    schedule(entry[1], entry[2])
     if not string.find(names, ' ' .. entry[1] .. ' ', 1, true) then
-      redis.call('HSET', commits, '#due', names .. entry[1] .. ' ')
+      names = names .. entry[1] .. ' '
+      renamed = true
     end
   end
 end
+each('ZREM', due, unscheduled)
+each('ZADD', due, scheduled)
+if create == '1' then redis.call('ZADD', boards, now, board) end
 for _, blob in ipairs(blob_refs) do
   if redis.call('SADD', refs, blob[1]) == 1 then redis.call('HINCRBY', blobs, blob[1], 1) end
 end
-redis.call('HSET', head, 'revision', revision)
-for _, field in ipairs(head_fields) do
-  redis.call('HSET', head, field[1], field[2])
-  change('h:' .. field[1], field[2])
-end
+for _, field in ipairs(head_fields) do set('h', field[1], field[2]) end
+each('HSET', entries, sets.e)
+each('HSET', values, sets.v)
+each('HDEL', values, gone)
+each('HSET', agenda, sets.a)
+each('HSET', head, sets.h)
 
 local record = { 'type', type_, 'by', by, 'at', now, 'inc', incarnation }
 local function say(field, text)
@@ -265,5 +298,11 @@ redis.call('XADD', log, revision .. '-0', unpack(record))
 redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', type_)
 
 local text = answer('committed', lines)
-if commit ~= '' then redis.call('HSET', commits, commit, text) end
+local kept = {}
+if commit ~= '' then kept = { commit, text } end
+if renamed then
+  kept[#kept + 1] = '#due'
+  kept[#kept + 1] = names
+end
+each('HSET', commits, kept)
 return text
