@@ -42,11 +42,13 @@ _OTHER = re.compile(
 )
 _MAX_ROW = 90
 _MAX_ROWS = 7
+_LETTERS = 8
+_MAX_NUMBERS = 7
 
 
 def address_score(text: str) -> float:
     """How much a row looks like a part of an address: 2 and more is sure, 1 fits beside a sure row, below 1 is not one."""
-    if len(text) > _MAX_ROW or is_other(text):
+    if len(text) > _MAX_ROW or is_other(text) or len(re.findall(r"\d+", text)) > _MAX_NUMBERS:
         return 0.0
     score = 0.0
     streets = len(_STREET.findall(text))
@@ -100,7 +102,7 @@ def _between_blank(page: Page, above: Row, below: Row) -> bool:
 
 def _made(page: Page, run: list[Row]) -> list[Found]:
     scores = [address_score(row.text) for row in run]
-    if sum(scores) < 3.5:
+    if sum(scores) < 3.5 or sum(char.isalpha() for row in run for char in row.text) < _LETTERS:
         return []
     start, end = run[0].start, run[-1].end
     return [Found("address", start, end, address_value(page.text[start:end]), min(0.9, 0.5 + 0.06 * sum(scores)))]

@@ -40,7 +40,7 @@ def find_mentions(page: Page) -> Mentions:
         *find_durations(page.text),
         *find_addresses(page, rows),
     ]
-    settled = settle(plain)
+    settled = [find for find in settle(plain) if kind in ("receipt", "invoice") or not _bare_number(find)]
     roles = list(_roles(page, rows, kind, settled))
     names = find_names(page.text, prose=kind in ("contract", ""))
     finds = settle([*settled, *roles, *names])
@@ -51,6 +51,11 @@ def find_mentions(page: Page) -> Mentions:
         ]
     boxes = Boxes(page)
     return Mentions(page=page.number, items=tuple(_mention(page, find, boxes) for find in finds))
+
+
+def _bare_number(find: Found) -> bool:
+    """A number without a currency: money on a bill, a measurement or a section elsewhere."""
+    return find.type == "amount" and " " not in find.value
 
 
 def _roles(page: Page, rows: Sequence[Row], kind: Kind, finds: Sequence[Found]) -> Iterable[Found]:

@@ -114,11 +114,18 @@ def state_codes() -> Mapping[str, str]:
 
 @cache
 def first_names() -> Mapping[str, float]:
-    """First names, lower case, to their share of the population in percent."""
+    """First names that are seldom anything else, lower case, to their share of the population in percent."""
+    kept = {name: share for name, share in all_first_names().items() if name not in _FIRST_COMMON}
+    return MappingProxyType(kept)
+
+
+@cache
+def all_first_names() -> Mapping[str, float]:
+    """First names, also those that are words or places too, lower case, to their share of the population in percent."""
     found: dict[str, float] = {}
     for file in ("dist.male.first", "dist.female.first"):
         for name, share in _census(file):
-            if name not in _FIRST_COMMON and len(name) > 2:
+            if len(name) > 2:
                 found[name] = max(found.get(name, 0.0), share)
     return MappingProxyType(found)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from knowledge_sources.mentions.found import Found
-from knowledge_sources.mentions.layout import Row, below, right_of
+from knowledge_sources.mentions.layout import Cell, Row, below, right_of
 
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ \u00a0]?[A-Z0-9]){11,30}(?![a-z0-9])")
 _IBAN_LENGTHS = {
@@ -51,6 +51,7 @@ _LABELS: tuple[tuple[str, str], ...] = (
     ("document_number", rf"(?:doc(?:ument)?|ref(?:erence)?|case|file|policy|contract|agreement)\s?\.?\s?{_NO}"),
 )  # fmt: skip
 _VALUE = r"(?P<value>#?[A-Za-z0-9](?:[A-Za-z0-9_\-/]|\.(?=[A-Za-z0-9])|[ \u00a0](?=\d)){1,28}[A-Za-z0-9])(?!\s?%)"
+_TITLE = re.compile(r"(?:tax\s)?invoice|rechnung|facture|factura|fattura|factuur|fatura|faktura", re.IGNORECASE)
 _DATE_LIKE = re.compile(r"\d+[.,]\d{1,2}$|\d{1,2}([./-])\d{1,2}\1\d{2,4}$|\d{4}-\d{2}-\d{2}$")
 
 
@@ -80,6 +81,7 @@ def find_in_rows(rows: Sequence[Row]) -> Iterator[Found]:
                 if end - start == find.end - find.start:
                     yield Found("identifier", start, end, find.value, find.confidence)
         for cell in row.cells:
+            yield from _under_title(rows, number, cell)
             for kind, pattern in label_patterns():
                 match = pattern.match(cell.text)
                 if match and re.fullmatch(r"[\s:.#]*", cell.text[match.end() :]) and not right_of(row, cell):
@@ -126,6 +128,16 @@ def _by_label(text: str) -> Iterator[Found]:
                 start = match.start("value")
                 value = re.sub(r"\s", "", shown).lstrip("#")
                 yield Found("identifier", start, start + len(shown), f"{kind}:{value}", 0.85)
+
+
+def _under_title(rows: Sequence[Row], number: int, cell: Cell) -> Iterator[Found]:
+    """`# 123` below the title of an invoice is its number."""
+    if _TITLE.fullmatch(cell.text):
+        for under in below(rows, number, cell):
+            if match := re.match(r"#\s?(?P<value>[A-Za-z0-9][\w./\-]{1,30})$", under.text):
+                start = under.start + match.start("value")
+                yield Found("identifier", start, under.end, f"invoice_number:{match['value']}", 0.75)
+                return
 
 
 def _without_other_number(shown: str) -> str:

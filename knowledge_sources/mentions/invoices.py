@@ -113,6 +113,9 @@ def _candidates(page: Page, rows: Sequence[Row]) -> Iterator[tuple[int, int, flo
             ):
                 shown = cell.text[: cell.text.index(tail.group(), match.end()) + len(tail.group())]
             form = words.has_legal_form(shown) and len(shown.split()) <= 8
+            shown += (
+                "." if form and re.search(r"\.[A-Za-z]$", shown) and cell.text[len(shown) :].startswith(".") else ""
+            )
             if not form and (number > 2 or len(shown) > 45 or re.search(r"\d{3}|@|www", shown)):
                 continue
             score = (2.5 if form else 0.5) + max(0.0, 1.5 - 0.25 * number)

@@ -24,7 +24,8 @@ _INVOICE = re.compile(
     r"(?<![^\W\d_])(bill(?:ed)?[ \t]+to|ship(?:ped)?[ \t]+to|due[ \t]+date|payment[ \t]+terms?|iban|customer[ \t]+n\w+|"
     r"kunden\w+|"
     r"klantnummer|"
-    r"purchase[ \t]+order|po[ \t]+number|invoice[ \t]+(?:no|number|date)|balance[ \t]+due|rechnungs\w+|factuur\w+|facture|"
+    r"purchase[ \t]+order|po[ \t]+number|invoice[ \t]+(?:no|number|date)|balance[ \t]+due|rechnungs\w+|factuur\w+|"
+    r"facture|"
     r"amount[ \t]+due|bic|swift|"
     r"remit\w*|unit[ \t]+price|zahlungs\w+|vat|tva|mwst|ust\w*)(?![^\W\d_])",
     re.IGNORECASE,
@@ -36,6 +37,12 @@ _CONTRACT = re.compile(
     r"accepted and agreed)\b|/s/",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(
+    r"\bgoverned\s+by\b[^.;]{0,120}\blaws?\b|\bin\s+witness\s+whereof\b|\bby:\s*/s/|\b(?:accepted|"
+    r"agreed)\s+and\s+(?:accepted|agreed)\b",
+    re.IGNORECASE,
+)
+"""Clauses that stand in contracts alone, on last pages with little else too."""
 _SCAN = 12_000
 
 
@@ -44,6 +51,8 @@ def page_kind(text: str, rows: Sequence[Row], reading: bool) -> Kind:
     head = text[:_SCAN]
     width = median(len(row.text) for row in rows) if rows else 0
     legal = {match.group().lower() for match in _CONTRACT.finditer(head)}
+    if len(legal) >= 2 and _CLAUSE.search(head):
+        return "contract"
     if len(legal) >= (4 if width > 45 else 3) and not (words.INVOICE.search(head) and width < 40):
         return "contract"
     cues = {match.group().lower() for match in _RECEIPT.finditer(head)}

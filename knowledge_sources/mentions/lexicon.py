@@ -27,7 +27,7 @@ PLACE_HEADS = word_set(
     canal creek falls plateau plain cape harbour harbor port heights township parish municipality prefecture
     governorate oblast canyon glacier reef springs ridge hotel resort restaurant cafe inn pizza bar mall plaza
     terminal farm cemetery cathedral temple mosque monastery abbey fort camp prison crossing highway freeway
-    railroad
+    railroad railway dam ave blvd rd
     """
 )
 PLACE_LEADS = word_set(
@@ -74,6 +74,21 @@ RELATIONS = word_set(
     """
 )
 
+KNOWN_ORGANISATIONS = word_set(
+    """
+    google microsoft apple amazon facebook twitter youtube yahoo ebay intel ibm oracle nokia samsung sony toyota honda
+    volkswagen siemens boeing airbus nasa nato unesco unicef opec interpol reuters bloomberg cnn bbc pentagon kremlin
+    fatah hamas hezbollah taliban isis isil daesh mossad cia fbi nsa fda epa sec irs wto imf oecd fifa uefa mozilla
+    wikipedia greenpeace pepsi walmart starbucks mcdonald's disney netflix goldman lufthansa unilever nestlé pfizer
+    enron dynegy exxon chevron shell congress parliament senate republicans democrats labour
+    """
+)
+OFFICES = word_set(
+    """
+    chairman chairwoman chairperson chair president vice chief executive director manager managing founder secretary
+    treasurer partner senior officer ceo cfo coo cto evp svp vp head counsel controller trustee
+    """
+)
 DEMONYMS = word_set(
     """
     american americans african asian european british english scottish irish welsh french german italian spanish
@@ -116,7 +131,7 @@ NO_NAME = frozenset(
     business law laws act rule rules code form forms report reports document documents file monday tuesday wednesday
     thursday friday saturday sunday mon tue wed thu fri sat sun january february march april june july august
     september october november december jan feb mar apr jun jul aug sep sept oct nov dec spring summer autumn fall
-    winter morning evening night noon internet web website online google facebook pdf faq tv dvd cd ceo cfo coo vp
+    winter morning evening night noon internet web website online pdf faq tv dvd cd ceo cfo coo vp
     ps p.s rsvp asap fyi aka usd eur gmt est pst am pm ad bc god christmas easter thanksgiving halloween ramadan
     english math science history music art sports according additional activated announcements both based built born
     buy call can't congratulations don't did doing during either enough everyone everything few founded from further
@@ -136,7 +151,7 @@ CONNECTORS = word_set(
 )
 PERSON_CONNECTORS = word_set(
     """
-    de la le del della di da dos das du van von der den ter bin ibn al el ben
+    de la le del della di da dos das du van von bin ibn al el ben
     """
 )
 HEAD_OF = word_set(

@@ -12,10 +12,15 @@ from collections.abc import Iterator
 
 from knowledge_sources.mentions import lexicon, words
 from knowledge_sources.mentions.found import Found
-from knowledge_sources.mentions.gazetteer import first_names, last_names, places
+from knowledge_sources.mentions.gazetteer import all_first_names, first_names, last_names, places
 from knowledge_sources.mentions.lists import word_set
 from knowledge_sources.mentions.runs import Word, runs, words_in
 
+_LEGALESE = re.compile(
+    r"\b(?:shall|agreements?|hereunder|hereof|thereof|pursuant|obligations?|covenants?|section \d|default|warrant\w*|"
+    r"collateral|violat\w+|undertak\w+)\b",
+    re.IGNORECASE,
+)
 _BIG_CITY = 100_000
 _COMMON_SURNAME = 0.01
 
@@ -25,10 +30,11 @@ def find_names(text: str, prose: bool = True) -> list[Found]:
     and people with a title are taken."""
     tokens = words_in(text)
     lower = {token.text for token in tokens if token.text.islower()}
+    legal = _is_legal(text, tokens)
     finds: list[Found] = []
     for first, last in runs(tokens, text, prose):
         for start, end in _trimmed(tokens, first, last, lower):
-            find = _classified(text, tokens, start, end)
+            find = _classified(text, tokens, start, end, legal)
             if find and (prose or find.confidence >= 0.8):
                 finds.append(find)
     return finds
@@ -42,7 +48,11 @@ def _trimmed(tokens: list[Word], first: int, last: int, lower: set[str]) -> Iter
         first += 1
     if first > last or tokens[first].text in ("&", "-"):
         return
-    if tokens[last].low in lexicon.CONNECTORS and not tokens[last].capital:
+    for at in range(first + 2, last + 1):
+        if tokens[at].low in lexicon.OFFICES and tokens[last].low not in lexicon.ORGANISATION_HEADS:
+            last = at - 1  # "Jane Doe Chairman & Managing Director" is a name and an office
+            break
+    while last > first and tokens[last].low in lexicon.CONNECTORS and not tokens[last].capital:
         last -= 1
     yield first, last
 
@@ -60,7 +70,26 @@ def _is_place(tokens: list[Word], first: int, last: int) -> bool:
     return " ".join(token.low for token in tokens[first : last + 1]) in places()
 
 
-def _classified(text: str, tokens: list[Word], first: int, last: int) -> Found | None:
+def _is_legal(text: str, tokens: list[Word]) -> bool:
+    """Only texts of law use role nouns as names: it has words of law, or it does so twice."""
+    return bool(_LEGALESE.search(text)) or sum(_is_bare_role(tokens, at) for at in range(len(tokens))) > 1
+
+
+def _is_bare_role(tokens: list[Word], at: int) -> bool:
+    """A role noun with a capital, without an article, in a sentence: "paid by Borrower"."""
+    token = tokens[at]
+    if token.low not in lexicon.PARTIES | lexicon.PARTY_ORGANISATIONS or not token.text.istitle():
+        return False
+    before = tokens[at - 1] if at else None
+    after = tokens[at + 1] if at + 1 < len(tokens) else None
+    if token.first:
+        return after is not None and after.low in _VERBS
+    return (
+        before is not None and before.low not in _DETERMINERS and (before.text.islower() or not before.text.isalpha())
+    )
+
+
+def _classified(text: str, tokens: list[Word], first: int, last: int, legal: bool) -> Found | None:
     """The run's type by its head, then by lists, then by its surroundings; None when nothing speaks for a name."""
     run = tokens[first : last + 1]
     start, end = run[0].start, run[-1].end
@@ -73,15 +102,9 @@ def _classified(text: str, tokens: list[Word], first: int, last: int) -> Found |
     def found(kind: str, confidence: float) -> Found:
         return Found(kind, start, end, value, confidence)  # type: ignore[arg-type]
 
-    if len(run) == 1 and (lows[0] in lexicon.PARTIES or lows[0] in lexicon.PARTY_ORGANISATIONS):
-        bare = (
-            run[0].text != run[0].text.upper()
-            and (before is None or before.low not in _DETERMINERS)
-            and not run[0].first
-        )
-        used = bare or (run[0].first and after is not None and after.low in _VERBS)
+    if len(run) == 1 and lows[0] in lexicon.PARTIES | lexicon.PARTY_ORGANISATIONS:
         kind = "person" if lows[0] in lexicon.PARTIES else "organisation"
-        return found(kind, 0.45) if used else None
+        return found(kind, 0.45) if legal and _is_bare_role(tokens, first) else None
     if words.has_legal_form(shown) and len(run) > 1:
         return found("organisation", 0.9)
     if len(value) < 2 or value.isdigit() or _says_nothing(run, lows):
@@ -89,7 +112,7 @@ def _classified(text: str, tokens: list[Word], first: int, last: int) -> Found |
     titled = before is not None and before.low in lexicon.TITLES and before.capital
     if titled and not _headed(lows, lexicon.ORGANISATION_HEADS) and not _all_heads(lows):
         return found("person", 0.85)
-    kind, confidence = _by_lists(run, lows, before, after, text)
+    kind, confidence = _by_lists(run, lows, before, after, legal)
     return found(kind, confidence) if kind else None
 
 
@@ -106,7 +129,7 @@ _VERBS = word_set(
 
 
 def _by_lists(
-    run: list[Word], lows: list[str], before: Word | None, after: Word | None, text: str
+    run: list[Word], lows: list[str], before: Word | None, after: Word | None, legal: bool
 ) -> tuple[str, float]:
     joined = " ".join(lows)
     if len(run) > 1 and joined in places():
@@ -121,7 +144,7 @@ def _by_lists(
         )
         return ("location", 0.6) if place else ("organisation", 0.65)
     if len(run) > 1:
-        return _several(run, lows)
+        return _several(run, lows, before, legal)
     return _single(run[0], before, after)
 
 
@@ -142,9 +165,10 @@ def _all_heads(lows: list[str]) -> bool:
     return all(low in lexicon.ORGANISATION_HEADS | lexicon.TITLES | lexicon.NO_NAME for low in lows)
 
 
-def _several(run: list[Word], lows: list[str]) -> tuple[str, float]:
+def _several(run: list[Word], lows: list[str], before: Word | None, legal: bool) -> tuple[str, float]:
     """Two and more capitalised words without a telling head."""
-    if lows[0] in first_names() and len(run) <= 4 and lows[-1] not in lexicon.NO_NAME:
+    given = lows[0] in first_names() or (lows[0] in all_first_names() and lows[-1] in last_names())
+    if given and len(run) <= 4 and lows[-1] not in lexicon.NO_NAME:
         return "person", 0.8
     initials = [token for token in run if re.fullmatch(r"[A-Z]\.?", token.text)]
     if initials and len(run) <= 5 and not run[-1].text.isupper() and lows[-1] in last_names():
@@ -160,13 +184,41 @@ def _several(run: list[Word], lows: list[str]) -> tuple[str, float]:
     surname = last_names().get(lows[-1], 0.0)
     if surname > _COMMON_SURNAME and lows[0] in last_names() and len(run) <= 3 and not run[0].first:
         return "person", 0.55
-    if any(token.text.isupper() and len(token.text) > 1 for token in run):
+    acronym = run[0].text.isupper() and 2 <= len(run[0].text) <= 6
+    if acronym and len(run) <= 4 and not any(token.text.isupper() for token in run[1:]):
         return "organisation", 0.45
     if len(run) <= 3 and lows[0] in places() and places()[lows[0]] > 1_000_000:
         return "organisation", 0.4
-    if len(run) <= 3 and not run[0].first and not any(low in lexicon.NO_NAME for low in lows):
-        return ("person", 0.4) if surname and all(low in last_names() for low in lows) else ("", 0.0)
+    defined = legal or any(low in lexicon.NO_NAME for low in lows)  # contracts give every notion of theirs capitals
+    if len(run) <= 3 and not run[0].first and not defined:
+        definite = before is not None and (before.low == "the" or not (before.text.isalpha() or before.text in ",("))
+        some = any(low in last_names() or low in all_first_names() for low in lows)
+        return ("person", 0.4) if some and not definite and all(_like_a_name(token) for token in run) else ("", 0.0)
     return "", 0.0
+
+
+def _like_a_name(token: Word) -> bool:
+    return token.text.istitle() and token.text.isalpha() and not token.low.endswith(_ABSTRACT)
+
+
+_ABSTRACT = (
+    "ing",
+    "tion",
+    "ment",
+    "ness",
+    "ity",
+    "ics",
+    "ance",
+    "ence",
+    "ism",
+    "ware",
+    "ship",
+    "ed",
+    "ly",
+    "al",
+    "ive",
+    "s",
+)
 
 
 def _single(token: Word, before: Word | None, after: Word | None) -> tuple[str, float]:
@@ -187,8 +239,11 @@ def _single(token: Word, before: Word | None, after: Word | None) -> tuple[str, 
     if size >= 1_000_000 or (size >= _BIG_CITY and low not in first_names() and low not in last_names()):
         return "location", 0.85
     if shown.isupper() and len(shown) > 1:
-        acronym = 2 <= len(shown) <= 6 and shown.isalpha() and size == 0 and low not in lexicon.NO_NAME
-        return ("organisation", 0.5) if acronym else ("", 0.0)
+        heading = any(other is not None and other.text.isupper() and len(other.text) > 3 for other in (before, after))
+        acronym = (
+            (3 <= len(shown) <= 6 or shown == "UN") and shown.isalpha() and size == 0 and low not in lexicon.NO_NAME
+        )
+        return ("organisation", 0.5) if acronym and not heading else ("", 0.0)
     if size and related:
         return "location", 0.7
     if low in first_names() and (first_names()[low] > 0.004 or speaks):
@@ -197,9 +252,12 @@ def _single(token: Word, before: Word | None, after: Word | None) -> tuple[str, 
         return "person", 0.6
     if size and not token.first and low not in last_names():
         return "location", 0.5
-    if related and before is not None and before.low in ("in", "near") and not token.first and len(shown) > 3:
+    if related and before is not None and before.low in ("in", "near") and shown.isalpha() and len(shown) > 3:
         return "location", 0.4
     definite = before is not None and before.low == "the"
-    if last_names().get(low, 0.0) >= 0.003 and not token.first and len(shown) > 3 and not definite:
+    abstract = low.endswith(("ing", "tion", "ment", "ness", "ity"))
+    if low in lexicon.KNOWN_ORGANISATIONS and shown != shown.lower():
+        return "organisation", 0.7
+    if last_names().get(low, 0.0) >= 0.003 and not (token.first or definite or abstract) and len(shown) > 3:
         return "person", 0.4
     return "", 0.0

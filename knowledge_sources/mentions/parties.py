@@ -12,10 +12,10 @@ from knowledge_sources.mentions.layout import Row
 from knowledge_sources.mentions.lists import word_set
 
 _LEGAL = words.LEGAL_FORM.pattern
-_PIECE_OF_NAME = r"(?:[A-Z0-9][\w&.’'\-/]*|&)"
+_PIECE_OF_NAME = r"(?:(?!AND\b)[A-Z0-9][\w&.’'\-/]*|&)"
 _TOKENS = (
     rf"{_PIECE_OF_NAME}(?:\s{{1,3}}(?:{_PIECE_OF_NAME}|of|the|de|van|von|"
-    r"and(?=\s{1,3}(?:Co|Company|Sons|Associates|Partners)\b))){0,9}"
+    r"(?i:and)(?=\s{1,3}(?i:Co|Company|Sons|Associates|Partners)\b))){0,9}"
 )
 _NAME = re.compile(
     rf"{_TOKENS}(?:(?:,\s{{1,3}}{_TOKENS}){{0,4}},?\s{{1,3}}(?i:{_LEGAL})(?:,?\s{{1,3}}(?i:{_LEGAL})){{0,2}}|"

@@ -34,7 +34,9 @@ class Word:
 
     @property
     def capital(self) -> bool:
-        return self.text[0].isupper() or (self.text[0].isdigit() and any(char.isupper() for char in self.text))
+        if not (self.text[0].isupper() or (self.text[0].isdigit() and any(char.isupper() for char in self.text))):
+            return False
+        return self.text.isascii() or not any(char.isalpha() and char.lower() == char.upper() for char in self.text)
 
 
 def words_in(text: str) -> list[Word]:
@@ -90,7 +92,7 @@ def _next_in_run(tokens: list[Word], first: int, last: int, text: str, prose: bo
     if at >= len(tokens):
         return None
     gap = text[here.end : tokens[at].start]
-    if gap.count("\n") > (1 if prose else 0) or len(gap) > 3:
+    if gap.count("\n") > (1 if prose else 0) or len(gap) > 2:
         return None
     token = tokens[at]
     if token.text == "," and at + 1 < len(tokens) and words.LEGAL_FORM.fullmatch(tokens[at + 1].text.rstrip(".")):
@@ -117,14 +119,19 @@ def _next_in_run(tokens: list[Word], first: int, last: int, text: str, prose: bo
 
 _LATE = word_set(
     """
-    house office home place times post news law business part service great house open free people
+    house office home place times post news web law business part service great house open free people
     """
 )
+
+
+_ARTICLES = frozenset({"der", "den", "dem", "la", "le", "los", "las", "het"})
 
 
 def _past_connector(tokens: list[Word], first: int, last: int, at: int) -> int | None:
     after = at + 1
     if after < len(tokens) and tokens[at].low == "of" and tokens[after].low == "the":
+        after += 1
+    if after < len(tokens) and tokens[at].low in ("van", "von", "de") and tokens[after].low in _ARTICLES:
         after += 1
     if after >= len(tokens) or not tokens[after].capital or tokens[after].low in lexicon.NO_NAME:
         return None
