@@ -49,7 +49,7 @@ def control(ctx: typer.Context, data: Data = None) -> None:
 def worker(
     ctx: typer.Context,
     only: Annotated[
-        str, typer.Option("--only", metavar="NAMES", help="Serve these sources alone, comma separated.")
+        str, typer.Option("--only", metavar="NAMES", envvar="BLACKBOARD_ONLY", help="Serve these sources alone.")
     ] = "",
     data: Data = None,
 ) -> None:
