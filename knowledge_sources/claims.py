@@ -36,7 +36,7 @@ _VERB = re.compile(
 _BOILERPLATE = re.compile(
     r"\b(?:all rights reserved|copyright|©|thank(?:s| you)|best regards|kind regards|yours (?:sincerely|faithfully)"
     r"|dear \w+|page \d+ (?:of|/)"
-    r"|click (?:here|on)|please (?:visit|see|contact|note|find|do not hesitate)|cookies?|terms and conditions apply"
+    r"|click (?:here|on)|please|cookies?|terms and conditions apply"
     r"|scroll down"
     r"|this (?:e-?mail|message) (?:is|and)|come again|follow us)\b",
     re.IGNORECASE,

@@ -50,7 +50,8 @@ _WEEKDAY = re.compile(
     rf"\b({'|'.join(_DAYS)}|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)\.?,?\s*(?:the\s*)?$", re.IGNORECASE
 )
 _NET_DAYS = re.compile(
-    r"\bnet\s+(\d{1,3})\b(?![.,]\d)|\b(?:within|in)\s+(\d{1,3})\s+(?:calendar )?days\b|\bpayment terms?\W{1,4}(\d{1,3})\s+days",
+    r"\bnet\s+(\d{1,3})\b(?![,.]\d)|\b(?:within|in)\s+(\d{1,3})\s+(?:calendar )?days\b"
+    r"|\bpayment terms?\W{1,4}(\d{1,3})\s+days",
     re.IGNORECASE,
 )
 _MONTH_END = re.compile(

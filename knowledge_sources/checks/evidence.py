@@ -19,6 +19,10 @@ SHOWN = 3
 ENOUGH = 0.85
 """One passage must bear a claim out as well as this, alone: a document's passages share their subject and its words."""
 
+FIGURES_ENOUGH = 0.72
+"""The same where the claim's dates or amounts come again with it."""
+_TELLING = re.compile(r"\d.*\d.*\d")
+"""A number of three digits or more, such as a year, an amount or a document's number."""
 _MARKER = re.compile(r"^\s*(?:\(?[0-9A-Za-z]{1,3}[).]\s+|\([0-9A-Za-z]{1,3}\)\s*|[-*•]\s+)+")
 
 
@@ -60,11 +64,33 @@ class Evidence:
         if best and alone and alone.label == "supported" and alone.score >= ENOUGH and len(content(tokens(said))) >= 4:
             reason = f"Page {best.page} says so in nearly the same words."
             return Outcome("supported", alone.check, reason, (best,), alone.score)
+        if stated := self._figures(said, near):
+            return stated
         judged = judge(said, [p.text for p in near])
         shown = near[:SHOWN] if judged.check != "no_evidence" else []
         return Outcome(
             "not_enough_information", judged.check, _why_not(judged), tuple(shown), round(1 - judged.score, 3)
         )
+
+    def _figures(self, said: str, near: Sequence[Where]) -> Outcome | None:
+        """Support by the figures themselves: all of the claim's telling numbers stand together in up to three passages.
+
+        A date or an amount that comes again beside words of the claim is seldom another one, so fewer words must agree.
+        """
+        words = tokens(said)
+        telling = {t.stem for t in words if _TELLING.search(t.text)}
+        numbers = {t.stem for t in words if t.text[0].isdigit()}
+        holders = [p for p in near if not telling.isdisjoint(t.stem for t in tokens(p.text))]
+        if not telling or not holders or sum(t.stem not in numbers for t in content(words)) < 2:
+            return None
+        together = _least(holders, said, numbers)
+        judged = judge(said, [p.text for p in together])
+        held = {t.stem for p in together for t in tokens(p.text)}
+        if not numbers <= held or judged.label != "supported" or judged.score < FIGURES_ENOUGH:
+            return None
+        shown = ", ".join(dict.fromkeys(t.text for t in words if t.stem in numbers))
+        reason = f"Page {together[0].page} gives the same figures: {shown}."
+        return Outcome("supported", "same_figures", reason, tuple(together), judged.score)
 
     def stands(self, text: str) -> Where | None:
         """The passage that is this sentence word for word, spacing and case aside."""
@@ -80,6 +106,19 @@ class Evidence:
             if not any(_overlap(place, o) for o in own) and _squash(place.text) != same:
                 found.append(place)
         return found[:NEAREST]
+
+
+def _least(holders: Sequence[Where], said: str, numbers: set[str]) -> list[Where]:
+    """The nearest passage, and those of its page that add numbers it lacks, `SHOWN` at most."""
+    ranked = sorted(holders, key=lambda p: -judge(said, [p.text]).score)
+    chosen = [ranked[0]]
+    missing = numbers - {t.stem for t in tokens(ranked[0].text)}
+    for place in ranked[1:]:
+        adds = missing & {t.stem for t in tokens(place.text)}
+        if adds and place.page == ranked[0].page and len(chosen) < SHOWN:
+            chosen.append(place)
+            missing -= adds
+    return chosen
 
 
 def _ended(text: str) -> bool:

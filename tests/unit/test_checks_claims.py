@@ -47,6 +47,14 @@ def test_another_page_in_nearly_the_same_words_supports() -> None:
     assert second.about.startswith("claim-2-")
 
 
+def test_the_same_figures_on_another_page_support() -> None:
+    verdict = check("Payment is due on 11 April 2024.", "Invoice no: 17\nDue date: 11 April 2024\nTotal   EUR 40.00\n")[
+        0
+    ]
+    assert (verdict.label, verdict.check) == ("supported", "same_figures")
+    assert [place.text for place in verdict.evidence] == ["Due date: 11 April 2024"]
+
+
 def test_another_number_for_the_same_thing_refutes() -> None:
     verdict = check(
         "The survey of the harbour wall took 14 days in summer.",
@@ -62,6 +70,9 @@ def test_another_number_for_the_same_thing_refutes() -> None:
     [
         ("The rent of the shop is 500 EUR.", "The rent of the flat upstairs is 700 EUR."),
         ("The first phase of the survey took 14 days.", "The survey cost 9,000 GBP and took two divers."),
+        ("Table 1 shows the results of the survey.", "Table 2 shows the results of the survey."),
+        ("In 2022 the harbour had 14 boats for hire.", "In 2023 the harbour had 14 boats for hire."),
+        ("A higher temperature means more diverse words.", "A lower threshold means more diverse words."),
         ("Clause 3 of the agreement was changed in May.", "The tenant keeps a dog in the flat."),
         (
             "by striking 8 periods and inserting 9 periods in the section",

@@ -145,6 +145,8 @@ def test_each_error_at_the_signatures_has_its_check(before: str, after: str, che
         "Subtotal   100.00\nVAT 20%   20.00\nTotal   120.00\nDeposit paid   50.00\nBalance due   70.00\n",
         "Item   Qty   Price   Amount\nRope   2   5.00   10.00\nHook   1   2.40   2.40\n"
         "Total incl. tax   12.40\nCash   20.00\nChange   7.60\n",
+        "Invoice date: 1 February 2024   Due date: 2 March 2024\nNet   1,377.50\nVAT 20%   275.50\nTotal   1,653.00\n",
+        "Travel expenses   312.40\nSubtotal   4,312.40\nTax (7%)   301.87\nTotal   4,614.27\n",
         "Alpha Holdings Ltd and Alpha Holding GmbH are sister companies.\n",
         "The hotel cost a total of EUR 500.00. The flights cost a total of EUR 900.00.\n",
         "The lease ends on 1 May 2024. The licence ends on 1 May 2026.\n",
