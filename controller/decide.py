@@ -70,6 +70,8 @@ def _steps(plan: Plan, now: int) -> Decision:
     gone = {key: owner for key, (owner, *_) in plan.orphans.items()} | (plan.unfounded if plan.revised else {})
     turning: set[int] = set()
     for track in plan.tracks.values():
+        if not (track.ready or track.cancelling or track.retrying or track.obsolete):
+            continue
         stop = [activation for id in sorted(track.cancelling) for activation in track.bindings[id].surplus]
         cancel.extend(_cancelled(activation) for activation in stop)
         for id in track.obsolete:

@@ -30,6 +30,8 @@ class Node:
     all: tuple[str, ...]
     lookup: tuple[str, ...]
     outputs: tuple[str, ...]
+    waits: tuple[str, ...]
+    """Every level it reads, once each."""
     loop: int
     """Number of the loop it belongs to; -1: none."""
 
@@ -37,11 +39,6 @@ class Node:
     def name(self) -> str:
         """The source's name."""
         return self.source.name
-
-    @property
-    def waits(self) -> tuple[str, ...]:
-        """Every level it reads, once each."""
-        return tuple(dict.fromkeys((*self.each, *self.all, *self.lookup)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,8 @@ class Graph:
     """Every source after those it depends on; a loop's turners after its other members, outsiders after them."""
     contributors: dict[str, tuple[str, ...]]
     """Level -> sources that contribute to it."""
+    steady: dict[str, tuple[str, ...]]
+    """The same without loop sources."""
     loops: tuple[Loop, ...]
     loops_of_level: dict[str, tuple[int, ...]]
     goal: frozenset[str]
@@ -110,7 +109,10 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = ()) -> Graph:
         for name in nodes
     }
     order = _order(nodes, loops)
-    return Graph(nodes, order, contributors, loops, loops_of_level, goals, types, carriers, followers)
+    steady = {
+        level: tuple(name for name in names if not nodes[name].source.is_loop) for level, names in contributors.items()
+    }
+    return Graph(nodes, order, contributors, steady, loops, loops_of_level, goals, types, carriers, followers)
 
 
 def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
@@ -151,12 +153,16 @@ def _levels(given: Input) -> tuple[str, ...]:
 
 def _node(source: Source, loops: Sequence[Loop]) -> Node:
     binding = source.binding_input
+    each = _levels(binding) if binding else ()
+    all = tuple(level for given in source.inputs if given.kind == "all" for level in _levels(given))
+    lookup = tuple(level for given in source.inputs if given.kind == "lookup" for level in _levels(given))
     return Node(
         source,
-        each=_levels(binding) if binding else (),
+        each=each,
         by=binding.by if binding else "",
-        all=tuple(level for given in source.inputs if given.kind == "all" for level in _levels(given)),
-        lookup=tuple(level for given in source.inputs if given.kind == "lookup" for level in _levels(given)),
+        all=all,
+        lookup=lookup,
+        waits=tuple(dict.fromkeys((*each, *all, *lookup))),
         outputs=tuple(kind.level for kind in source.outputs),
         loop=next((number for number, loop in enumerate(loops) if source.name in loop.sources), -1),
     )

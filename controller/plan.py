@@ -105,8 +105,13 @@ class Plan:
             self.levels[level].signature == int(signature, 16) for level, signature in looked["levels"].items()
         )
 
-    def keeps(self, source: str, run: Run) -> bool:
+    def keeps(self, source: str, binding: Binding, run: Run) -> bool:
         """Whether what a run wrote still stands, by whoever's hand, or a person removed it."""
+        if binding.latest is not run:
+            # A later run may have written something before it came to nothing.
+            writers = [self.activations[id] for id in set(binding.outputs.values())]
+            if any((writer.data["decided"], writer.id) > run.order for writer in writers):
+                return False
         if not run.wrote or self.erased.isdisjoint(run.wrote):
             return True
         return all(key not in self.erased or f"{key}~{source}" in self.live for key in run.wrote)

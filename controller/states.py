@@ -45,7 +45,7 @@ def look(plan: Plan) -> View:
                     _update(plan, track, binding, is_open=bool(gate[0]))
         view.possible[name] = (
             track.active > 0
-            or any(owner == name for owner, _, _ in plan.orphans.values())
+            or (bool(plan.orphans) and any(owner == name for owner, _, _ in plan.orphans.values()))
             or not all(sees(plan, view, track.node, level) for level in track.node.waits)
         )
     return view
@@ -53,6 +53,8 @@ def look(plan: Plan) -> View:
 
 def sees(plan: Plan, view: View, node: Node, level: str) -> bool:
     """Whether a level is settled for this source: members of a loop see past its loop sources, others wait for quiet."""
+    if not plan.graph.loops_of_level[level]:
+        return inner(plan, view, level)
     return inner(plan, view, level) and all(
         number == node.loop or is_quiet(plan, view, number) for number in plan.graph.loops_of_level[level]
     )
@@ -62,10 +64,7 @@ def inner(plan: Plan, view: View, level: str) -> bool:
     """Whether no source that contributes to the level, loop sources aside, is possible."""
     known = view.inner.get(level)
     if known is None:
-        nodes = plan.graph.nodes
-        known = view.inner[level] = not any(
-            view.possible[name] for name in plan.graph.contributors[level] if not nodes[name].source.is_loop
-        )
+        known = view.inner[level] = not any(view.possible[name] for name in plan.graph.steady[level])
     return known
 
 
@@ -192,7 +191,7 @@ def _verdict(plan: Plan, node: Node, binding: Binding) -> tuple[State, str] | No
         if run.activation.status == "failed":
             error = str(run.activation.data.get("error", {}).get("message", ""))
             return ("failed" if run.finished else "retry"), error
-        if node.source.is_loop or plan.keeps(node.name, run):
+        if node.source.is_loop or plan.keeps(node.name, binding, run):
             return "done", ""
     return None
 

@@ -55,13 +55,15 @@ def read_by(run: Activation) -> Any:
 
 
 def check_runs(board: Simulation) -> None:
-    """No activation finishes twice; no binding runs twice on the same, unless what it wrote was cleared in between.
+    """No activation finishes twice; no binding runs twice on the same, unless what it wrote was touched in between.
 
     A run that looks things up may find them as they were, though they had moved when it was decided.
     """
     ids = [run.id for run in board.finished]
     assert len(ids) == len(set(ids)), "an activation finished twice"
+    in_part = [record for record in board.shelf.log if record.type == "contribution.committed" and not record.agenda]
     cleared = {key for record in board.shelf.log if record.by == "controller" for key in record.entries}
+    cleared |= {key for record in in_part for key in record.entries}
     last: dict[tuple[str, str], Activation] = {}
     for run in board.finished:
         place = run.data["source"], run.data["binding"]
