@@ -59,6 +59,7 @@ SPEECH = word_set(
     warned admitted claimed claims thought
     """
 )
+HONORIFICS = word_set("mr mrs ms miss dr prof professor sir dame lord lady rev reverend herr frau monsieur madame")
 PARTIES = word_set(
     """
     borrower lender employee executive tenant landlord lessee lessor licensee licensor buyer seller purchaser vendor
@@ -86,7 +87,7 @@ KNOWN_ORGANISATIONS = word_set(
 OFFICES = word_set(
     """
     chairman chairwoman chairperson chair president vice chief executive director manager managing founder secretary
-    treasurer partner senior officer ceo cfo coo cto evp svp vp head counsel controller trustee
+    treasurer partner senior officer ceo cfo coo cto cbo cmo evp svp vp head counsel controller trustee
     """
 )
 DEMONYMS = word_set(

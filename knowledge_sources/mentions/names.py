@@ -104,13 +104,17 @@ def _classified(text: str, tokens: list[Word], first: int, last: int, legal: boo
 
     if len(run) == 1 and lows[0] in lexicon.PARTIES | lexicon.PARTY_ORGANISATIONS:
         kind = "person" if lows[0] in lexicon.PARTIES else "organisation"
-        return found(kind, 0.45) if legal and _is_bare_role(tokens, first) else None
+        return found(kind, 0.3) if legal and _is_bare_role(tokens, first) else None
     if words.has_legal_form(shown) and len(run) > 1:
         return found("organisation", 0.9)
     if len(value) < 2 or value.isdigit() or _says_nothing(run, lows):
         return None
-    titled = before is not None and before.low in lexicon.TITLES and before.capital
-    if titled and not _headed(lows, lexicon.ORGANISATION_HEADS) and not _all_heads(lows):
+    if (
+        before is not None
+        and _is_titled(text, before, run, legal)
+        and not _headed(lows, lexicon.ORGANISATION_HEADS)
+        and not _all_heads(lows)
+    ):
         return found("person", 0.85)
     kind, confidence = _by_lists(run, lows, before, after, legal)
     return found(kind, confidence) if kind else None
@@ -145,7 +149,17 @@ def _by_lists(
         return ("location", 0.6) if place else ("organisation", 0.65)
     if len(run) > 1:
         return _several(run, lows, before, legal)
-    return _single(run[0], before, after)
+    return _single(run[0], before, after, legal)
+
+
+def _is_titled(text: str, before: Word, run: list[Word], legal: bool) -> bool:
+    """A title stands before the run, on the same line; of a contract's "General Release" the title is no person's."""
+    if before.low not in lexicon.TITLES or not before.capital or "\n" in text[before.end : run[0].start]:
+        return False
+    if any(token.low in lexicon.OFFICES or token.low in lexicon.NO_NAME for token in run):
+        return False
+    known = run[-1].low in last_names() or run[0].low in all_first_names()
+    return before.low in lexicon.HONORIFICS or not legal or (known and len(run) > 1)
 
 
 def _says_nothing(run: list[Word], lows: list[str]) -> bool:
@@ -197,6 +211,11 @@ def _several(run: list[Word], lows: list[str], before: Word | None, legal: bool)
     return "", 0.0
 
 
+def _is_no_acronym(token: Word) -> bool:
+    ordinary = token.low in lexicon.NO_NAME or token.low in lexicon.OFFICES
+    return ordinary or bool(re.fullmatch(r"[IVXLC]+", token.text))
+
+
 def _like_a_name(token: Word) -> bool:
     return token.text.istitle() and token.text.isalpha() and not token.low.endswith(_ABSTRACT)
 
@@ -221,7 +240,7 @@ _ABSTRACT = (
 )
 
 
-def _single(token: Word, before: Word | None, after: Word | None) -> tuple[str, float]:
+def _single(token: Word, before: Word | None, after: Word | None, legal: bool) -> tuple[str, float]:
     """One capitalised word on its own."""
     low, shown = token.low, token.text
     related = before is not None and before.low in lexicon.RELATIONS
@@ -239,15 +258,17 @@ def _single(token: Word, before: Word | None, after: Word | None) -> tuple[str, 
     if size >= 1_000_000 or (size >= _BIG_CITY and low not in first_names() and low not in last_names()):
         return "location", 0.85
     if shown.isupper() and len(shown) > 1:
-        heading = any(other is not None and other.text.isupper() and len(other.text) > 3 for other in (before, after))
+        heading = any(other is not None and other.text.isupper() and len(other.text) > 1 for other in (before, after))
         acronym = (
-            (3 <= len(shown) <= 6 or shown == "UN") and shown.isalpha() and size == 0 and low not in lexicon.NO_NAME
+            (3 <= len(shown) <= 6 or shown == "UN") and shown.isalpha() and size == 0 and not _is_no_acronym(token)
         )
         return ("organisation", 0.5) if acronym and not heading else ("", 0.0)
     if size and related:
         return "location", 0.7
     if low in first_names() and (first_names()[low] > 0.004 or speaks):
         return "person", 0.65
+    if legal:
+        return "", 0.0
     if speaks and not token.first:
         return "person", 0.6
     if size and not token.first and low not in last_names():

@@ -27,7 +27,11 @@ _OPENING_END = re.compile(
     r"is\s+made\s+with|"
     r"In\s+consideration)\b|(?:(?<=[a-z]{4})|(?<=[)”\"]))\.\s{1,3}(?=[A-Z])",
 )
-_TITLE = re.compile(r"agreement|letter|contract|\bmade\b|\bentered\b|\bdated\b|\bdeed\b", re.IGNORECASE)
+_TITLE = re.compile(
+    r"\b(?:made|entered|dated|effective|deed|governs)\b|\bas\s+of\b|\bthis\b.{0,120}\bagreement\b|"
+    r"(?-i:AGREEMENT|CONTRACT)|(?:agreement|contract|letter)\W{0,12}(?:is\s+)?(?:by\s+and\s+)?$",
+    re.IGNORECASE | re.DOTALL,
+)
 _LEAD = re.compile(
     r"^(?:[\s,;:.]|\((?:i{1,3}|iv|v|vi|\d|[a-e])\)|\d\)|and\b|or\b|the\s+following\b|the\s+parties\b|"
     r"the\b(?=\s+[A-Z])|each\s+of\b|"
@@ -113,7 +117,7 @@ def _has_short_name(text: str, name: re.Match[str]) -> bool:
 
 def _opens(text: str, at: int, found: list[Found]) -> bool:
     """Whether a "between" opens the contract: it follows the title or the date, and names a company or describes someone."""
-    if not _TITLE.search(text, max(0, at - 300), at):
+    if not _TITLE.search(text[max(0, at - 300) : at]):
         return False
     return any(
         words.has_legal_form(find.value) or _DESCRIBED.match(text, find.end) or _SHORT_NAME.match(text, find.end)
@@ -212,7 +216,10 @@ def _party(text: str, start: int, end: int, confidence: float) -> Iterator[Found
     shown = re.sub(r"[’']s$", "", text[start:end].rstrip(" ,;:&\r\n"))
     if shown.endswith(".") and not re.search(r"(?:\b\w{1,5}|\.\w)\.$", shown):
         shown = shown.rstrip(".")
+    shown = re.sub(r"\s(?:as|se|sa|ag|ab|spa)$", "", shown)  # "Acme Company as agent": a word, no legal form
     value = " ".join(shown.split())
+    if re.search(r"\b(?:agreement|exhibit|section|confidential\w*)\b", value, re.IGNORECASE):
+        return
     if len(value) < 3 or not re.search(r"[A-Za-z]{2}", value) or _NOT_PARTY.match(value):
         return
     if value.lower() in _ROLES or re.search(r"\. \d|[a-z]{4}\. [A-Z]", value):
