@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from blackboard.blobs import Blobs
 from blackboard.embedded import Server, start_server
+from blackboard.errors import ServerUnfit
 from blackboard.memory import MemoryStore
 from blackboard.store import RedisStore, open_store
 
@@ -65,19 +66,35 @@ def memory_store() -> MemoryStore:
 
 
 def free_port() -> int:
-    """A port nobody listens on, low enough for a cluster's bus ten thousand above it."""
+    """A port nobody listens on, nor on the cluster's bus ten thousand above it."""
     while True:
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as bus:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        if 20_000 < port < 50_000:
+            if not 20_000 < port < 50_000:
+                continue
+            try:
+                bus.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
             return port
+
+
+async def start_node(directory: Path) -> tuple[Server, int]:
+    """A node of a cluster; another program may take its port before it does, so it tries again."""
+    for _ in range(10):
+        port = free_port()
+        try:
+            return await start_server(directory / str(port), port=port, cluster=True), port
+        except ServerUnfit:
+            continue
+    raise AssertionError("no node of a cluster would start")
 
 
 async def start_cluster(directory: Path, nodes: int = 3) -> list[Server]:
     """Servers that share all slots and agree on it."""
-    ports = [free_port() for _ in range(nodes)]
-    servers = [await start_server(directory / str(port), port=port, cluster=True) for port in ports]
+    started = [await start_node(directory) for _ in range(nodes)]
+    servers, ports = [server for server, _ in started], [port for _, port in started]
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Redis.from_url(one.url, decode_responses=True)) for one in servers]
         share = 16384 // nodes
