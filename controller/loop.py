@@ -12,47 +12,25 @@ import os
 import random
 import secrets
 import socket
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
-import orjson
 import structlog
 
 from blackboard import keys
 from blackboard.contract import Source
-from blackboard.entries import AgendaWrite, Commit
-from blackboard.errors import BlackboardError, StorageError
+from blackboard.errors import StorageError
 from blackboard.events import LogRecord
 from blackboard.ports import Change, Due, Store
-from controller.decide import Decision, Step, decide_plan
-from controller.graph import Graph, compile_graph
-from controller.plan import Plan
-from controller.queue import Queue, Wake
+from controller.queue import Queue
 from controller.settings import Settings
+from controller.turns import Desk, Turns
 
 log = structlog.get_logger(__name__)
 
 NO_DECISION = frozenset({"activation.claimed", "contribution.refused"})
 """Records that cannot change what to do next."""
-
-
-@dataclass(slots=True)
-class _Desk:
-    """One board under this controller's eyes."""
-
-    plan: Plan | None = None
-    heard: deque[LogRecord] = field(default_factory=deque)
-    """Records of our own process, in the order they were committed."""
-    known: int = 0
-    """The highest revision anybody told us of."""
-    busy: bool = False
-    again: bool = False
-    news: bool = False
-    """Something was heard, while a turn was under way, that is not this controller's own decision."""
-    wakes: dict[str, int] = field(default_factory=dict)
-    """Activation -> number of its last wake-up."""
 
 
 class Controller:
@@ -72,16 +50,14 @@ class Controller:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
         self._queue = queue
-        self._sources = {source.name: source for source in sources}
         self._settings = settings
-        self._with_store = with_store
-        self._desks: OrderedDict[str, _Desk] = OrderedDict()
+        self._turns = Turns(store=store, queue=queue, sources=sources, settings=settings, with_store=with_store)
+        self._desks: OrderedDict[str, Desk] = OrderedDict()
         self._most = most_boards
         self._ended: OrderedDict[str, None] = OrderedDict()
         """Boards that need no look any more, as far back as their last changes may still be read."""
-        self._graphs: dict[tuple[str, str], Graph] = {}
         self._cursors: dict[int, str] = {}
-        self._turns: set[asyncio.Task[None]] = set()
+        self._turning: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
         """Set once partitions are held."""
@@ -112,8 +88,8 @@ class Controller:
                     pause = min(pause * 2, 5.0)
         finally:
             self._stop_listening()
-            if self._turns:
-                await asyncio.wait(self._turns, timeout=5)
+            if self._turning:
+                await asyncio.wait(self._turning, timeout=5)
             with suppress(StorageError):
                 for partition in list(self._cursors):
                     await self._store.release(f"controller:{partition}", self.name)
@@ -225,14 +201,14 @@ class Controller:
         for row in wakes:
             desk = self._desk(row.board)
             self._mark(row.board, desk)
-            again.append(self._wake(row.board, desk, row.name))
+            again.append(desk.wake(row.board, row.name))
         if again:
             await self._queue.enqueue(again)
 
-    def _desk(self, board: str) -> _Desk:
+    def _desk(self, board: str) -> Desk:
         desk = self._desks.get(board)
         if desk is None:
-            desk = self._desks[board] = _Desk()
+            desk = self._desks[board] = Desk()
             if len(self._desks) > self._most:
                 for old, other in self._desks.items():
                     if not other.busy and other is not desk:
@@ -244,7 +220,7 @@ class Controller:
 
     # -- turns ---------------------------------------------------------------------------------------------------------
 
-    def _mark(self, board: str, desk: _Desk, *, fresh: bool = False, own: bool = False) -> None:
+    def _mark(self, board: str, desk: Desk, *, fresh: bool = False, own: bool = False) -> None:
         """Have the board looked at, now or when the turn under way ends. `fresh`: ask the server for news first."""
         if fresh:
             desk.known = max(desk.known, (desk.plan.revision if desk.plan else 0) + 1)
@@ -254,156 +230,25 @@ class Controller:
             return
         desk.busy = True
         task = asyncio.get_running_loop().create_task(self._turn(board, desk, fresh))
-        self._turns.add(task)
-        task.add_done_callback(self._turns.discard)
+        self._turning.add(task)
+        task.add_done_callback(self._turning.discard)
 
-    async def _check_age(self, board: str, desk: _Desk, plan: Plan) -> None:
-        """Give the board a new incarnation when the server knows less of it than it had acknowledged.
-
-        A restart without the tail or a failover would hand out the same revisions again, with other content.
-        """
-        head = await self._store.head(board)
-        if head is not None and int(head["revision"]) < plan.revision:
-            log.error("server.older", board=board, known=plan.revision, found=head["revision"])
-            desk.plan = None
-            desk.heard.clear()
-            again = {"incarnation": secrets.token_hex(6)}
-            said = {"reason": f"the server lost revisions {int(head['revision']) + 1} to {plan.revision}"}
-            found = int(head["revision"])
-            await self._store.commit(
-                board, Commit("board.changed", "controller", revision=found, head=again, body=said)
-            )
-
-    async def _turn(self, board: str, desk: _Desk, fresh: bool) -> None:
+    async def _turn(self, board: str, desk: Desk, fresh: bool) -> None:
         try:
-            if fresh and desk.plan is not None:
-                await self._check_age(board, desk, desk.plan)
-            while True:
-                desk.again = desk.news = False
-                await self._catch_up(board, desk)
-                plan = desk.plan
-                if plan is None or plan.ended:
-                    self._desks.pop(board, None)
-                    self._ended[board] = None
-                    if len(self._ended) > self._most:
-                        self._ended.popitem(last=False)
-                    return
-                decision = decide_plan(plan, self._now())
-                if decision:
-                    await self._act(board, desk, plan, decision)
-                    if decision.activate and plan is desk.plan and not desk.news:
-                        return  # whoever was woken will be heard of
-                elif not desk.again:
-                    return
+            if await self._turns.take(board, desk, fresh=fresh, now=self._now):
+                self._desks.pop(board, None)
+                self._ended[board] = None
+                if len(self._ended) > self._most:
+                    self._ended.popitem(last=False)
         except StorageError as error:
             # The board's `check` brings it back.
             desk.plan = None
             log.warning("turn.interrupted", board=board, error=str(error))
-        except BlackboardError as error:
+        except Exception:
+            # One board's trouble must not be another's; the `check` tries again, and says so again.
             desk.plan = None
-            log.error("turn.failed", board=board, error=str(error), hint=error.hint)
+            log.exception("turn.failed", board=board)
         finally:
             desk.busy = False
             if desk.news and not self._stopping.is_set() and board in self._desks:
                 self._mark(board, desk)
-
-    async def _catch_up(self, board: str, desk: _Desk) -> None:
-        plan = desk.plan
-        if plan is None and desk.heard and desk.heard[0].revision == 1:
-            plan = desk.plan = Plan(board, self._graph(desk.heard[0].head))
-        if plan is not None:
-            while desk.heard and desk.heard[0].revision <= plan.revision + 1:
-                record = desk.heard.popleft()
-                if record.revision == plan.revision + 1:
-                    plan.apply(await self._whole(plan, record))
-            if desk.known <= plan.revision:
-                return
-            for record in await self._store.log(board, f"{plan.revision}-{2**32}"):
-                if record.revision == plan.revision + 1 and not record.is_note:
-                    plan.apply(await self._whole(plan, record))
-            desk.known = plan.revision
-            return
-        folded = await self._store.projection(board)
-        if folded is None:
-            return
-        graph = self._graph(folded.head)
-        empty = Plan(board, graph)
-        for key, value in folded.values.items():
-            if key.partition("/")[0] in empty.valued:
-                folded.values[key] = await self._store.resolve(value)
-        desk.plan = Plan.of(folded, graph)
-        desk.known = max(desk.known, folded.revision)
-
-    async def _whole(self, plan: Plan, record: LogRecord) -> LogRecord:
-        """The record with the values that deciding needs fetched from the blob store."""
-        referring = [
-            key
-            for key, value in record.values.items()
-            if value.startswith(b'{"$blob"') and key.partition("/")[0] in plan.valued
-        ]
-        if not referring:
-            return record
-        values = dict(record.values)
-        for key in referring:
-            values[key] = await self._store.resolve(values[key])
-        return replace(record, values=values)
-
-    def _graph(self, head: Mapping[str, str]) -> Graph:
-        words = (head.get("sources", ""), head.get("goal", ""))
-        graph = self._graphs.get(words)
-        if graph is None:
-            names = orjson.loads(words[0]) if words[0] else list(self._sources)
-            chosen = [self._sources[name] for name in names if name in self._sources]
-            graph = compile_graph(chosen, tuple(goal for goal in words[1].split(",") if goal))
-            self._graphs[words] = graph
-        return graph
-
-    async def _act(self, board: str, desk: _Desk, plan: Plan, decision: Decision) -> None:
-        commit = self._commit_of(decision)
-        wakes = [self._wake(board, desk, step.activation.id) for step in (*decision.activate, *decision.retry)]
-        committing = asyncio.ensure_future(self._store.commit(board, commit))
-        # On the store's own connection both leave in one batch, the commit first, because it is issued first.
-        await (asyncio.sleep(0) if self._with_store else asyncio.wait([committing]))
-        if wakes and not (committing.done() and (committing.exception() or not committing.result().ok)):
-            await self._queue.enqueue(wakes)
-        answer = await committing
-        if answer.ok:
-            desk.known = max(desk.known, answer.revision)
-        elif answer.status == "conflict":
-            # Somebody was faster: see what they did before deciding again.
-            log.debug("decision.refused", board=board, mismatches=[m.key for m in answer.mismatches])
-            desk.known = max(desk.known, plan.revision + 1)
-        else:
-            desk.plan = None
-            desk.known = max(desk.known, plan.revision + 1)
-
-    def _wake(self, board: str, desk: _Desk, activation: str) -> Wake:
-        priority = desk.plan.head.get("priority", "interactive") if desk.plan else "interactive"
-        last = desk.wakes.get(activation)
-        desk.wakes[activation] = number = secrets.randbits(32) if last is None else last + 1
-        return Wake(activation.rpartition(".")[0], priority, board, activation, number, last)
-
-    def _commit_of(self, decision: Decision) -> Commit:
-        grace = self._settings.wake_grace_ms
-        steps: list[tuple[Step, int | None]] = [(step, None) for step in decision.cancel]
-        steps += [(step, grace) for step in (*decision.activate, *decision.retry)]
-        type, head, due = "controller.decided", {}, []
-        body: dict[str, object] = {}
-        if decision.ending is not None:
-            type = f"board.{decision.ending.status}"
-            body = decision.ending.outcome
-            head = {"status": decision.ending.status, "outcome": orjson.dumps(body).decode()}
-            due = [("retention", int(self._settings.retention_s * 1000))]
-        elif not (decision.activate or decision.retract):
-            type = "activation.retried" if decision.retry else "activation.cancelled"
-        return Commit(
-            type=type,
-            by="controller",
-            writes=decision.retract,
-            agenda_checks=tuple((step.activation.id, *step.expected) for step, _ in steps),
-            revision=decision.revision,
-            agenda=tuple(AgendaWrite(step.activation, delay) for step, delay in steps),
-            head=head,
-            due=tuple(due),
-            body=body,
-        )

@@ -1,0 +1,189 @@
+"""One board's turn: catch up with its log, decide, commit the decision, wake workers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+import structlog
+
+from blackboard.contract import Source
+from blackboard.entries import AgendaWrite, Commit
+from blackboard.events import LogRecord
+from blackboard.ports import Store
+from controller.decide import Decision, Step, decide_plan
+from controller.graph import Graph, graph_of
+from controller.plan import Plan
+from controller.queue import Queue, Wake
+from controller.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Desk:
+    """One board under a controller's eyes."""
+
+    plan: Plan | None = None
+    heard: deque[LogRecord] = field(default_factory=deque)
+    """Records of our own process, in the order they were committed."""
+    known: int = 0
+    """The highest revision anybody told us of."""
+    busy: bool = False
+    again: bool = False
+    news: bool = False
+    """Something was heard, while a turn was under way, that is not this controller's own decision."""
+    wakes: dict[str, int] = field(default_factory=dict)
+    """Activation -> number of its last wake-up."""
+
+    def wake(self, board: str, activation: str) -> Wake:
+        """The next wake-up for an activation, in place of the last one."""
+        priority = self.plan.head.get("priority", "interactive") if self.plan else "interactive"
+        last = self.wakes.get(activation)
+        # Starting anywhere: another controller's numbers for the same activation must not meet ours.
+        self.wakes[activation] = number = secrets.randbits(32) if last is None else last + 1
+        return Wake(activation.rpartition(".")[0], priority, board, activation, number, last)
+
+
+class Turns:
+    """Takes turns for boards. `with_store`: the queue's commands travel on the store's own connection, in order."""
+
+    def __init__(
+        self, *, store: Store, queue: Queue, sources: Sequence[Source], settings: Settings, with_store: bool
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._sources = tuple(sources)
+        self._settings = settings
+        self._with_store = with_store
+        self._graphs: dict[tuple[str, str], Graph] = {}
+
+    async def take(self, board: str, desk: Desk, *, fresh: bool, now: Callable[[], int]) -> bool:
+        """Decide until there is nothing to do. Whether the board has ended or is gone. Raises StorageError."""
+        if fresh and desk.plan is not None:
+            await self._check_age(board, desk, desk.plan)
+        while True:
+            desk.again = desk.news = False
+            await self._catch_up(board, desk)
+            plan = desk.plan
+            if plan is None or plan.ended:
+                return True
+            decision = decide_plan(plan, now())
+            if decision:
+                await self._act(board, desk, plan, decision)
+                if decision.activate and plan is desk.plan and not desk.news:
+                    return False  # whoever was woken will be heard of
+            elif not desk.again:
+                return False
+
+    async def _check_age(self, board: str, desk: Desk, plan: Plan) -> None:
+        """Give the board a new incarnation when the server knows less of it than it had acknowledged.
+
+        A restart without the tail or a failover would hand out the same revisions again, with other content.
+        """
+        head = await self._store.head(board)
+        if head is not None and int(head["revision"]) < plan.revision:
+            log.error("server.older", board=board, known=plan.revision, found=head["revision"])
+            desk.plan = None
+            desk.heard.clear()
+            again = {"incarnation": secrets.token_hex(6)}
+            said = {"reason": f"the server lost revisions {int(head['revision']) + 1} to {plan.revision}"}
+            found = int(head["revision"])
+            await self._store.commit(
+                board, Commit("board.changed", "controller", revision=found, head=again, body=said)
+            )
+
+    async def _catch_up(self, board: str, desk: Desk) -> None:
+        plan = desk.plan
+        if plan is None and desk.heard and desk.heard[0].revision == 1:
+            plan = desk.plan = Plan(board, self._graph(desk.heard[0].head))
+        if plan is not None:
+            while desk.heard and desk.heard[0].revision <= plan.revision + 1:
+                record = desk.heard.popleft()
+                if record.revision == plan.revision + 1:
+                    plan.apply(await self._whole(plan, record))
+            if desk.known <= plan.revision:
+                return
+            for record in await self._store.log(board, f"{plan.revision}-{2**32}"):
+                if record.revision == plan.revision + 1 and not record.is_note:
+                    plan.apply(await self._whole(plan, record))
+            desk.known = plan.revision
+            return
+        folded = await self._store.projection(board)
+        if folded is None:
+            return
+        graph = self._graph(folded.head)
+        empty = Plan(board, graph)
+        for key, value in folded.values.items():
+            if key.partition("/")[0] in empty.valued:
+                folded.values[key] = await self._store.resolve(value)
+        desk.plan = Plan.of(folded, graph)
+        desk.known = max(desk.known, folded.revision)
+
+    async def _whole(self, plan: Plan, record: LogRecord) -> LogRecord:
+        """The record with the values that deciding needs fetched from the blob store."""
+        referring = [
+            key
+            for key, value in record.values.items()
+            if value.startswith(b'{"$blob"') and key.partition("/")[0] in plan.valued
+        ]
+        if not referring:
+            return record
+        values = dict(record.values)
+        for key in referring:
+            values[key] = await self._store.resolve(values[key])
+        return replace(record, values=values)
+
+    def _graph(self, head: Mapping[str, str]) -> Graph:
+        words = (head.get("sources", ""), head.get("goal", ""))
+        if words not in self._graphs:
+            self._graphs[words] = graph_of(head, self._sources)
+        return self._graphs[words]
+
+    async def _act(self, board: str, desk: Desk, plan: Plan, decision: Decision) -> None:
+        commit = self._commit_of(decision)
+        wakes = [desk.wake(board, step.activation.id) for step in (*decision.activate, *decision.retry)]
+        committing = asyncio.ensure_future(self._store.commit(board, commit))
+        # On the store's own connection both leave in one batch, the commit first, because it is issued first.
+        await (asyncio.sleep(0) if self._with_store else asyncio.wait([committing]))
+        if wakes and not (committing.done() and (committing.exception() or not committing.result().ok)):
+            await self._queue.enqueue(wakes)
+        answer = await committing
+        if answer.ok:
+            desk.known = max(desk.known, answer.revision)
+        elif answer.status == "conflict":
+            # Somebody was faster: see what they did before deciding again.
+            log.debug("decision.refused", board=board, mismatches=[m.key for m in answer.mismatches])
+            desk.known = max(desk.known, plan.revision + 1)
+        else:
+            desk.plan = None
+            desk.known = max(desk.known, plan.revision + 1)
+
+    def _commit_of(self, decision: Decision) -> Commit:
+        grace = self._settings.wake_grace_ms
+        steps: list[tuple[Step, int | None]] = [(step, None) for step in decision.cancel]
+        steps += [(step, grace) for step in (*decision.activate, *decision.retry)]
+        type, head, due = "controller.decided", {}, []
+        body: dict[str, object] = {}
+        if decision.ending is not None:
+            type = f"board.{decision.ending.status}"
+            body = decision.ending.outcome
+            head = {"status": decision.ending.status, "outcome": orjson.dumps(body).decode()}
+            due = [("retention", int(self._settings.retention_s * 1000))]
+        elif not (decision.activate or decision.retract):
+            type = "activation.retried" if decision.retry else "activation.cancelled"
+        return Commit(
+            type=type,
+            by="controller",
+            writes=decision.retract,
+            agenda_checks=tuple((step.activation.id, *step.expected) for step, _ in steps),
+            revision=decision.revision,
+            agenda=tuple(AgendaWrite(step.activation, delay) for step, delay in steps),
+            head=head,
+            due=tuple(due),
+            body=body,
+        )
