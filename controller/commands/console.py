@@ -99,10 +99,20 @@ def _counted(states: dict[int, str]) -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine."""
+    """Run a command's coroutine. SIGTERM ends it as Ctrl-C does, in good order; the exit code is 143."""
     import asyncio
+    import signal
 
-    return asyncio.run(work)
+    async def until_told() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(until_told())
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def explain(error: BaseException, *, debug: bool) -> int:
@@ -120,6 +130,9 @@ def explain(error: BaseException, *, debug: bool) -> int:
         if error.hint:
             say(f"hint: {error.hint}")
         return code_of(error)
+    if isinstance(error, OSError) and error.filename:
+        say(f"error: {error.filename}: {error.strerror}")
+        return USAGE
     say(f"error: {type(error).__name__}: {error}")
     if not debug:
         say("hint: this should not happen; `blackboard --debug ...` shows where it came from")

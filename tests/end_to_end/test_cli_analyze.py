@@ -139,16 +139,19 @@ def test_show_log_and_why_of_the_past(analyzed: tuple[Cli, dict[str, object]]) -
     assert {reason["source"] for reason in why.json()} >= {"intake", "layers", "ocr", "report"}
 
 
-def test_an_interrupt_leaves_the_board_for_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_the_board_for_later(tmp_path: Path, number: signal.Signals, code: int) -> None:
     if not (EXAMPLES / "scanned-invoice.pdf").exists():
         pytest.skip("examples/scanned-invoice.pdf is not there")
     cli = Cli(tmp_path / "data")
     process = cli.start("analyze", EXAMPLES / "scanned-invoice.pdf")
     until(lambda: (tmp_path / "data" / "blobs").is_dir() and any((tmp_path / "data" / "blobs").rglob("*/*")))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "Traceback" not in err
+    # Nothing of it is left running.
+    assert not (tmp_path / "data" / "server" / "server.pid").exists()
 
 
 def test_the_shipped_scan(tmp_path: Path) -> None:
@@ -184,6 +187,29 @@ def test_doctor_and_sources(tmp_path: Path) -> None:
     listed = cli("sources", "list", "--json")
     assert listed.code == 0
     assert {"intake", "ocr", "report"} <= {source["name"] for source in listed.json()["sources"]}
+
+
+def test_a_broken_plug_in_is_told_and_harms_nobody(tmp_path: Path) -> None:
+    plugin = tmp_path / "site" / "dates-1.0.dist-info"
+    plugin.mkdir(parents=True)
+    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: dates\nVersion: 1.0\n")
+    (plugin / "entry_points.txt").write_text("[blackboard.knowledge_sources]\ndates = no_such_module:dates\n")
+    cli, file = Cli(tmp_path / "data", {"PYTHONPATH": str(plugin.parent)}), tmp_path / "note.txt"
+    file.write_text(TEXT)
+    listed = cli("sources", "list")
+    assert listed.code == 1
+    assert "broken: dates (no_such_module:dates): ModuleNotFoundError" in listed.err
+    ran = cli("analyze", file)
+    assert ran.code == 0, ran
+    assert "warning: the source dates" in ran.err
+
+
+def test_a_data_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    (tmp_path / "note.txt").write_text(TEXT)
+    ran = Cli(tmp_path / "data")("analyze", tmp_path / "note.txt")
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert "error: " in ran.err and "Traceback" not in ran.err
 
 
 def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
