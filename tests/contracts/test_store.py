@@ -390,7 +390,11 @@ class TestClaiming:
         board = await new_board(store)
         await person(store, board, put("page/1", "one"))
         await agenda(store, board, activation("a1", inputs="=page/1@1 =page/2@0"))
-        writes: dict[str, Put | Retract] = {"moved": put("page/1", "two"), "gone": Retract("page/1"), "appeared": put("page/2")}
+        writes: dict[str, Put | Retract] = {
+            "moved": put("page/1", "two"),
+            "gone": Retract("page/1"),
+            "appeared": put("page/2"),
+        }
         await person(store, board, writes[moves])
         before = await consistent(store, board)
         assert (await store.claim(board, "a1", nonce="n", lease_ms=1000, worker="w")).status == "stale"
