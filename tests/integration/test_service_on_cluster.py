@@ -1,0 +1,31 @@
+"""The whole service with its boards on a three-node cluster and arq's queues on a server of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blackboard.embedded import Server
+from controller.bootstrap import open_service
+from controller.settings import Settings
+from tests.fleet import PAGES, SOURCES, ended, promises, submit
+
+
+@pytest.mark.cluster
+async def test_boards_end_on_a_cluster(cluster: list[Server], server: Server, tmp_path: Path) -> None:
+    settings = Settings(
+        redis_url=cluster[0].url,
+        cluster=True,
+        queue_url=server.url,
+        data_dir=tmp_path,
+        sweep_s=0.5,
+        check_s=1,
+        lease_s=3,
+    )
+    async with open_service(settings, roles=frozenset({"controller", "worker"}), sources=SOURCES) as running:
+        boards = [await submit(running.store) for _ in range(6)]
+        for board in boards:
+            assert (await ended(running.store, board))["status"] == "completed"
+            runs = await promises(running.store, board)
+            assert (runs["split"], runs["count"], runs["total"]) == (1, PAGES, 1)
