@@ -240,20 +240,18 @@ _ABSTRACT = (
 )
 
 
+_PARTS_OF_NAMES = lexicon.ORGANISATION_HEADS | lexicon.PLACE_HEADS | lexicon.TITLES | lexicon.DIRECTIONS
+
+
 def _single(token: Word, before: Word | None, after: Word | None, legal: bool) -> tuple[str, float]:
     """One capitalised word on its own."""
     low, shown = token.low, token.text
     related = before is not None and before.low in lexicon.RELATIONS
     speaks = after is not None and after.low in lexicon.SPEECH
-    if (
-        low in lexicon.ORGANISATION_HEADS
-        or low in lexicon.PLACE_HEADS
-        or low in lexicon.TITLES
-        or low in lexicon.DIRECTIONS
-    ):
+    if low in _PARTS_OF_NAMES or (low in ("us", "it") and shown not in ("US", "U.S", "U.S.")):
         return "", 0.0
-    if low in ("us", "it") and shown not in ("US", "U.S", "U.S."):
-        return "", 0.0
+    if low in lexicon.KNOWN_ORGANISATIONS:
+        return "organisation", 0.7
     size = places().get(low, 0)
     if size >= 1_000_000 or (size >= _BIG_CITY and low not in first_names() and low not in last_names()):
         return "location", 0.85
@@ -277,8 +275,6 @@ def _single(token: Word, before: Word | None, after: Word | None, legal: bool) -
         return "location", 0.4
     definite = before is not None and before.low == "the"
     abstract = low.endswith(("ing", "tion", "ment", "ness", "ity"))
-    if low in lexicon.KNOWN_ORGANISATIONS and shown != shown.lower():
-        return "organisation", 0.7
     if last_names().get(low, 0.0) >= 0.003 and not (token.first or definite or abstract) and len(shown) > 3:
         return "person", 0.4
     return "", 0.0

@@ -95,7 +95,8 @@ def _next_in_run(tokens: list[Word], first: int, last: int, text: str, prose: bo
     gap = text[here.end : tokens[at].start]
     if gap.count("\n") > (1 if prose else 0) or len(gap) > 2:
         return None
-    if "\n" in gap and text.rfind("\n", max(0, here.end - _SHORT_LINE), here.end) >= 0:
+    begins = text.rfind("\n", max(0, here.end - _SHORT_LINE), here.end) >= 0 or here.end <= _SHORT_LINE
+    if "\n" in gap and begins:
         return None  # a short line is no wrapped prose: an address, a signature
     token = tokens[at]
     if token.text == "," and at + 1 < len(tokens) and words.LEGAL_FORM.fullmatch(tokens[at + 1].text.rstrip(".")):

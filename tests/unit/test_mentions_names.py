@@ -43,3 +43,17 @@ def test_ordinary_sentences_name_nobody(text: str) -> None:
 def test_rows_of_a_form_give_only_sure_names() -> None:
     text = "Apple Wood Table\nDark Rose Chair\nFOO TRADING LTD"
     assert {text[find.start : find.end] for find in find_names(text, prose=False)} == {"FOO TRADING LTD"}
+
+
+def test_a_signature_block_is_no_prose() -> None:
+    text = "Jane Miller\nCorporate Development Director\nWe met Tom Baker Chairman & Managing Director."
+    assert {text[find.start : find.end] for find in find_names(text)} == {"Jane Miller", "Tom Baker"}
+
+
+def test_words_in_capitals_are_no_acronyms() -> None:
+    text = "THE PARTIES AGREE TO BE BOUND BY IT, and NATO and the FBI agree; see EVP and VII."
+    assert {text[find.start : find.end] for find in find_names(text)} == {"NATO", "FBI"}
+
+
+def test_scripts_without_capitals_give_no_names() -> None:
+    assert find_names("U코드 A형간염 東京 القاهرة") == []
