@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from blackboard.board import Board
+from blackboard.channel import Position
 from blackboard.entries import Header
 from blackboard.errors import BoardGone
 from blackboard.events import LogRecord
@@ -16,6 +17,7 @@ from blackboard.writing import referred
 from controller.bootstrap import Service, open_service
 from controller.commands.client import Client
 from controller.commands.options import settings_from
+from controller.commands.stream import Message, messages
 
 
 class Access(Protocol):
@@ -98,6 +100,30 @@ class Remote:
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""
         return await self._client.why(board)
+
+
+class Nearby:
+    """What `watch` asks of a service, answered from the data directory: see Client."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def board(self, id: str) -> dict[str, Any]:
+        """See Client."""
+        return (await self._service.desk.view(id)).show()
+
+    async def events(self, id: str, after: str = "") -> AsyncIterator[Message]:
+        """See Client. The stream outlives an outage of the server by itself."""
+        chunks = self._service.feed.subscribe(id, Position.parse(after) if after else None)
+        async for message in messages(chunks):
+            yield message
+
+
+@asynccontextmanager
+async def nearby(data: Path) -> AsyncIterator[Nearby]:
+    """Watch boards of a data directory (or of the server the settings name) with no HTTP service."""
+    async with open_service(settings_from(data), roles=frozenset(), sources=()) as service:
+        yield Nearby(service)
 
 
 @asynccontextmanager

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import console
-from controller.commands.options import DEFAULT_URL, BoardId, Deadline, Files, Goal, Json, Only, Url, existing, words
+from controller.commands.options import (
+    DEFAULT_URL,
+    BoardId,
+    Data,
+    Deadline,
+    Files,
+    Goal,
+    Json,
+    Only,
+    Url,
+    existing,
+    words,
+)
 
 if TYPE_CHECKING:
     from controller.commands.client import Client
+    from controller.commands.stream import Message
     from controller.live import Painter, Tracker
 
 Timeout = Annotated[
@@ -102,33 +115,40 @@ def watch(
     timeout: Timeout = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
+    data: Data = None,
 ) -> None:
     """Print every event of a board until it ends, each once, over any number of lost connections.
 
     A watcher that was killed goes on exactly where it stopped with `--after`, the last id it printed: `<incarnation>.<id>`.
+    With `--data` it looks into that data directory instead of asking a service.
     """
-    raise typer.Exit(console.run(_within(timeout, _watch(board, after, as_json, url))))
+    raise typer.Exit(console.run(_within(timeout, _watch(board, after, as_json, url, data))))
 
 
-async def _watch(id: str, after: str, as_json: bool, url: str) -> int:
+async def _watch(id: str, after: str, as_json: bool, url: str, data: Data) -> int:
+    from controller.commands.access import nearby
     from controller.commands.client import Client
-    from controller.commands.stream import PROGRESS, RESET
-    from controller.commands.telling import line_of
 
-    async with Client(url) as client:
-        began = int((await client.board(id)).get("created", 0))
-        async for message in client.events(id, after):
+    async with Client(url) if data is None else nearby(data) as service:
+        began = int((await service.board(id)).get("created", 0))
+        async for message in service.events(id, after):
             if as_json:
                 console.out(message.data.decode())
-            elif message.event == PROGRESS:
-                continue
-            elif message.event == RESET:
-                console.out(f"reset: the history is another one now; going on behind {message.id}")
-            elif (record := message.record) is not None:
-                console.out(line_of(record, began))
-        board = await client.board(id)
+            elif line := _line(message, began):
+                console.out(line)
+        board = await service.board(id)
         console.say(f"board {id} {_words(board)}")
         return _code_of(board)
+
+
+def _line(message: Message, began: int) -> str:
+    from controller.commands.stream import RESET
+    from controller.commands.telling import line_of
+
+    if message.event == RESET:
+        return f"reset: the history is another one now; going on behind {message.id}"
+    record = message.record
+    return line_of(record, began) if record is not None else ""
 
 
 async def _within(timeout: float | None, work: Any) -> int:

@@ -116,6 +116,16 @@ def test_cancelled_and_retried(up: tuple[Cli, Running], place: Path) -> None:
     assert cli("show", fork, "--json").json()["head"]["parent"].startswith(f"{doomed}@")
 
 
+def test_watching_without_a_door(up: tuple[Cli, Running], place: Path) -> None:
+    cli, _ = up
+    (id,) = ids(cli("submit", place / "long.txt"))
+    near = cli("watch", id, "--json", "--data", cli.data)
+    assert near.code == 0, near
+    assert history(near) == history(cli("watch", id, "--json"))
+    assert near.lines()[-1]["type"] == "board.completed"
+    assert cli("watch", "3-" + "a" * 26, "--data", cli.data).code == 2
+
+
 def test_show_why_and_replay_over_http(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (id,) = ids(cli("submit", place / "invoice.txt", "--wait"))
