@@ -308,3 +308,19 @@ def test_a_value_that_fits_its_own_rival_is_no_dispute() -> None:
     board.put(LEVELS[0](page=1, text="x"), "p1b")
     board.drain()
     assert board.plan.disputes == 0 or "l1/p1~a" in board.board.values
+
+
+def test_a_run_on_inputs_that_its_precondition_forbids_leaves_nothing() -> None:
+    when = lambda one, rest: all(item.text != "stop" for item in rest)  # noqa: E731
+    board = board_of(
+        each("a", 0, 1, when=when, also=(Input("rest", "all", (LEVELS[3],)),)), head={"hold": "review"}, pages=1
+    )
+    board.put(LEVELS[3](page=1, text="go"), "sign")
+    board.control()
+    board.put(LEVELS[3](page=1, text="stop"), "sign")
+    board.claim(next(iter(board.under_way)))
+    board.work(next(iter(board.workers.values())))
+    assert "l1/p1" in board.board.values, "it read the sign as it was when it was claimed"
+    board.drain()
+    assert "l1/p1" not in board.board.values
+    assert board.states()["a"] == {"l0/p1": "skipped"}
