@@ -55,6 +55,8 @@ class Feed:
         self._channels: dict[str, Channel] = {}
         self._fetching: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.watchers = 0
+        """How many streams are open."""
         self._progress: dict[Channel, asyncio.Task[None]] = {}
         self._follower = Follower(store, self._channels, self._changed)
         self._stop_listening: Callable[[], None] | None = None
@@ -64,7 +66,7 @@ class Feed:
     async def start(self) -> None:
         """Begin to follow. Idempotent."""
         if self._stop_listening is None and not self.finished:
-            self._stop_listening = self._store.listen(self._heard)
+            self._stop_listening = self._store.listen(lambda board, _: self._changed(board, None))
             self._spawn(self._follower.run())
             self._spawn(self._tick())
 
@@ -86,17 +88,12 @@ class Feed:
             self._sweep()
             await asyncio.wait(self._tasks, timeout=0.1)
 
-    @property
-    def watchers(self) -> int:
-        """How many streams are open."""
-        return sum(channel.watchers for channel in self._channels.values())
-
     async def subscribe(
         self, board: str, after: Position | None = None, *, head: dict[str, str] | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Chunks of whole messages behind `after` (None: all), until the board's last record was sent.
 
-        `head` spares a read where the caller has it. Raises BoardGone, and before the first chunk StorageError.
+        `head` spares a read where the caller has it. Raises BoardGone, and without `head` StorageError.
         """
         await self.start()
         head = head or await self._head(board)
@@ -105,8 +102,8 @@ class Feed:
             head = await self._head(board)
         position = after or Position(head["incarnation"], START)
         ended = head.get("status") in ENDED and position.place.revision >= int(head["revision"])
-        if not await self._holds(board, head, position):
-            chunk, position, ended = await self._snapshot(board)
+        if not await self._patiently(lambda: self._holds(board, head, position)):
+            chunk, position, ended = await self._patiently(lambda: self._snapshot(board))
             yield chunk
         if ended:
             return
@@ -193,10 +190,12 @@ class Feed:
             self._follower.look()
             self._fetch(channel)
         channel.watchers += 1
+        self.watchers += 1
         return channel
 
     def _leave(self, channel: Channel) -> None:
         channel.watchers -= 1
+        self.watchers -= 1
         if channel.watchers == 0 and self._channels.get(channel.board) is channel:
             del self._channels[channel.board]
             self._progress[channel].cancel()
@@ -208,11 +207,6 @@ class Feed:
                 del self._progress[channel]
             elif self._channels.get(channel.board) is not channel:
                 carrier.cancel()
-
-    def _heard(self, board: str, record: LogRecord) -> None:
-        channel = self._channels.get(board)
-        if channel is not None:
-            self._fetch(channel)
 
     def _fetch(self, channel: Channel) -> None:
         """Get what is new, at once or right after the fetch under way."""

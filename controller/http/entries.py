@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from blackboard.entries import LEVEL, NAME, SOURCE, Header
+from blackboard.errors import BoardClosed
 from blackboard.ports import Store
 from controller.http.body import read_json
 from controller.http.contents import entries_of, resolved
@@ -132,7 +133,7 @@ async def get_entry(request: Request, board: BoardId, level: LevelName, name: En
 async def put_entry(request: Request, board: BoardId, level: LevelName, name: EntryName) -> Response:
     """What a person puts is pinned: sources can only suggest beside it, until it is put with `?pin=false`."""
     given = query(request, PIN, CONFIDENCE)
-    await board_of(request, board)
+    await _open_board(request, board)
     condition = expected(request)
     value = await read_json(request)
     api, caller, key = api_of(request), caller_of(request), f"{level}/{name}"
@@ -147,8 +148,11 @@ async def put_entry(request: Request, board: BoardId, level: LevelName, name: En
         tenant=caller.tenant,
     )
     found = await api.store.entry(board, key)
+    if found is None or Header.parse(found[0]).version != written.version:
+        # Somebody was quicker to change it again: what is answered is what was written here.
+        found = await _earlier(api.store, board, key, written.version)
     if found is None or found[1] is None:
-        raise Problem("precondition-failed", current_version=0)  # retracted in the moment between
+        raise Problem("not-found")  # the board was removed meanwhile
     header = Header.parse(found[0])
     content = entry_view(key, header, (await resolved(api.store, [found[1]]))[0])
     headers = {"ETag": etag(header.version)}
@@ -168,7 +172,7 @@ async def put_entry(request: Request, board: BoardId, level: LevelName, name: En
 async def delete_entry(request: Request, board: BoardId, level: LevelName, name: EntryName) -> Response:
     """A rival (`name~source`) is dismissed the same way."""
     query(request)
-    await board_of(request, board)
+    await _open_board(request, board)
     key = _key(level, name)
     api, caller = api_of(request), caller_of(request)
     found = await api.store.entry(board, key)
@@ -180,6 +184,12 @@ async def delete_entry(request: Request, board: BoardId, level: LevelName, name:
     version = await _version(api.store, board, key, condition)
     await api.desk.delete_entry(board, key, if_version=version, by=caller.person, tenant=caller.tenant)
     return Response(status_code=204)
+
+
+async def _open_board(request: Request, board: str) -> None:
+    """What is wrong with a write whatever its condition comes before the condition (RFC 9110, section 13.2.1)."""
+    if (await board_of(request, board)).ended:
+        raise BoardClosed("the board has ended")
 
 
 def _key(level: str, name: str) -> str:

@@ -31,6 +31,8 @@ RETRY_MS = (2000, 6000)
 """How soon clients come back, drawn for each so that they do not all come at once."""
 STALLED_S = 60.0
 """How long a client may take to read one write before it is dropped."""
+MOST_STREAMS = 12_000
+"""Open streams of one process."""
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -44,13 +46,18 @@ class EventStream(Response):
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
         super().__init__()
         self._chunks = chunks
+        self._since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         sending = asyncio.create_task(self._send(send))
         leaving = asyncio.create_task(_left(receive))
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            done: set[asyncio.Task[None]] = set()
+            while not done and not self._stalled():
+                done, _ = await asyncio.wait(
+                    {sending, leaving}, timeout=STALLED_S / 2, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             leaving.cancel()
             sending.cancel()
@@ -58,17 +65,20 @@ class EventStream(Response):
         if not sending.cancelled():
             sending.result()
 
+    def _stalled(self) -> bool:
+        # A look now and then: a timer for every write would cost more than the write.
+        return self._since is not None and asyncio.get_running_loop().time() - self._since > STALLED_S
+
     async def _send(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
         await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
         opening = b"retry: %d\n\n" % random.randint(*RETRY_MS)
         await send({"type": "http.response.body", "body": opening, "more_body": True})
         async with aclosing(self._chunks) as chunks:
             async for chunk in chunks:
-                try:
-                    async with asyncio.timeout(STALLED_S):
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                except TimeoutError:
-                    return
+                self._since = loop.time()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                self._since = None
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -103,7 +113,7 @@ async def _left(receive: Receive) -> None:
             },
         },
         204: {"description": "The board has ended and you have seen it all."},
-        **described("invalid-last-event-id", "stopping"),
+        **described("invalid-last-event-id", "too-many-streams", "stopping"),
     },
     openapi_extra={
         "parameters": [
@@ -122,6 +132,8 @@ async def watch(request: Request, board: BoardId) -> Response:
     feed = api_of(request).feed
     if feed.finished:
         raise Problem("stopping", headers={"Retry-After": "1", "Connection": "close"})
+    if feed.watchers >= MOST_STREAMS:
+        raise Problem("too-many-streams", headers={"Retry-After": "5"})
     return EventStream(feed.subscribe(board, after, head=dict(view.head)))
 
 

@@ -98,6 +98,7 @@ CATALOGUE: Mapping[str, Kind] = {
     "precondition-required": Kind(
         428, "Precondition required", "Say which version you change: `If-Match`, or `If-None-Match: *` for a new entry."
     ),
+    "too-many-streams": Kind(429, "Too many streams", "This process streams to as many watchers as it can."),
     "header-fields-too-large": Kind(431, "Header fields too large", "The request's header is longer than 16 KB."),
     "document-unreadable": Kind(422, "Unreadable document", "It is encrypted, corrupt, empty or of no known type."),
     "document-too-complex": Kind(422, "Document too complex", "It is over a limit, or it kills its parser."),

@@ -16,6 +16,7 @@ import pytest
 
 from blackboard.memory import MemoryStore
 from blackboard.store import RedisStore
+from controller.http import events as door
 from controller.http.events import RETRY_MS
 from tests.integration.serving import Event, Served, parse, serving, watch
 from tests.making import end, person, put, until
@@ -185,12 +186,24 @@ async def _drain(reader: asyncio.StreamReader) -> bytes:
     return found
 
 
+async def test_a_process_streams_to_so_many_only(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MOST_STREAMS", 1)
+    board = await served.submit()
+    async with served.client.stream("GET", f"/v1/boards/{board}/events") as answer:
+        chunks = answer.aiter_raw()  # once nobody holds it, the client hangs up
+        await anext(chunks)
+        await until(lambda: _is(served.service.feed.watchers == 1))
+        refused = await served.client.get(f"/v1/boards/{board}/events")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+
+
 async def test_leaving_is_noticed(served: Served) -> None:
     board = await served.submit()
     feed = served.service.feed
     async with served.client.stream("GET", f"/v1/boards/{board}/events") as answer:
-        await anext(answer.aiter_raw())
-        assert feed.watchers == 1
+        chunks = answer.aiter_raw()  # once nobody holds it, the client hangs up
+        await anext(chunks)
+        await until(lambda: _is(feed.watchers == 1))
     await until(lambda: _is(feed.watchers == 0))
     assert not feed._channels
 
