@@ -132,18 +132,23 @@ async def _result(service: Service, file: Path, id: str, tracker: Tracker) -> Re
 
 def _print(result: Result, *, titled: bool) -> None:
     from controller.bootstrap import render
+    from controller.commands.telling import entry_rows
 
     board, outcome = result.board, result.outcome
     if titled:
         console.out(f"==> {result.file} <==")
     if result.report is not None:
         console.out(render(result.report).rstrip() + "\n")
+    elif board.status == "completed":
+        console.out(console.columns(entry_rows(board), header=("entry", "version", "sure", "owner", "size")) + "\n")
     if outcome.get("coverage"):
         console.out(console.coverage_table(outcome["coverage"]) + "\n")
     if result.code:
         console.say(f"{result.file}: {board.status}: {outcome.get('reason', 'no reason is known')}")
-    for each in outcome.get("degraded", ()):
+    for each in outcome.get("degraded", ()) if board.status == "completed" else ():
         console.say(f"degraded: {each['source']} on {each['binding']}: {each['reason']}")
+    if result.report is None and result.code == console.DONE:
+        console.say(f"no report was asked for; `blackboard show {board.id} KEY` prints an entry")
     console.say(f"board {board.id} {board.status} in {result.seconds:.2f} s, {board.revision} revisions")
 
 

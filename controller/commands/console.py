@@ -18,8 +18,10 @@ TIMED_OUT: Final = 4
 DIVERGED: Final = 5
 INTERRUPTED: Final = 130
 
-MARKS = {"done": "✓", "skipped": "·", "failed": "✗", "spent": "=", "under_way": "…", "retry": "…"}
-ASCII_MARKS = {"done": "+", "skipped": ".", "failed": "x", "spent": "=", "under_way": "~", "retry": "~"}
+MARKS = {
+    "done": "✓", "skipped": "·", "failed": "✗", "spent": "=", "under_way": "…", "retry": "…", "ready": "-", "waiting": "-"
+}  # fmt: skip
+ASCII_MARKS = {**MARKS, "done": "+", "skipped": ".", "failed": "x", "under_way": "~", "retry": "~"}
 MOST_COLUMNS = 60
 """Pages that a coverage grid shows one by one; above, it counts them."""
 
