@@ -93,7 +93,7 @@ def _gate(plan: Plan, view: View, track: Track) -> tuple[Any, ...]:
         members = (*node.waits, *node.outputs)
         turning = any(plan.tracks[name].under_way for name in plan.graph.loops[node.loop].turners if name != node.name)
         is_open = not turning and all(sees(plan, view, node, level) for level in members)
-        return (True, *sums) if is_open else (False,)
+        return (True, plan.outside[node.loop], *sums) if is_open else (False,)
     is_open = all(sees(plan, view, node, level) for level in node.all)
     if node.by and is_open:
         is_open = not any(is_unknown(plan, view, node, level, node.by) for level in node.each)

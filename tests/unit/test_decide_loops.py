@@ -121,6 +121,21 @@ def test_what_an_earlier_round_revised_stays_when_a_later_one_has_nothing_to_add
     assert told(board) == "one two"
 
 
+def test_what_a_loop_source_adds_of_its_own_stays_until_its_rounds_start_over() -> None:
+    def note(verdicts: Sequence[Item]) -> list[Contribution[Item]]:
+        bad = [verdict.page for verdict in verdicts if verdict.text == "refuted"]
+        return [Contribution(TEXT(page=9, text="note"), name=f"note{page}.{len(bad)}") for page in bad]
+
+    inputs = (Input("verdicts", "all", (VERDICT,)),)
+    noter = Source("noter", "1", note, inputs, (TEXT,), max_rounds=2)
+    board = board_of("one?", revisers=[noter])
+    board.drain()
+    assert "l1/note1.1" in board.board.values
+    board.put(DRAFT(page=1, text="one"), "d1")
+    board.drain()
+    assert "l1/note1.1" not in board.board.values, "what the first round no longer writes is retracted"
+
+
 def test_a_pinned_text_is_not_revised() -> None:
     board = board_of("fine")
     board.drain()

@@ -324,3 +324,22 @@ def test_a_run_on_inputs_that_its_precondition_forbids_leaves_nothing() -> None:
     board.drain()
     assert "l1/p1" not in board.board.values
     assert board.states()["a"] == {"l0/p1": "skipped"}
+
+
+def test_a_group_waits_for_contributors_that_do_not_say_what_they_carry() -> None:
+    def pair(items: Sequence[Item]) -> list[Contribution[Item]]:
+        return [Contribution(LEVELS[3](page=1, text="pair"), name=f"g{items[0].page}")]
+
+    grouped = (Input("items", "group", (LEVELS[1], LEVELS[2]), "page"),)
+    pairs = Source("pairs", "1", pair, grouped, (LEVELS[3],), carries={"page": "page"})
+    silent = board_of(each("a", 0, 1, carries={"page": "page"}), each("b", 0, 2, concurrency=1), pairs)
+    silent.drain("b")
+    assert not any(source == "pairs" for source, _ in silent.started), "b may still write of any page"
+    telling = each("b", 0, 2, concurrency=1, carries={"page": "page"})
+    board = board_of(each("a", 0, 1, carries={"page": "page"}), telling, pairs)
+    board.drain("b")
+    assert not any(source == "pairs" for source, _ in board.started)
+    board.claim(next(id for id in board.under_way if id.startswith("b.")))
+    board.work(next(iter(board.workers.values())))
+    board.drain("b")
+    assert [binding for source, binding in board.started if source == "pairs"] == ["1"], "page 2 still waits"
