@@ -239,7 +239,7 @@ def claim(
     reads, inputs = [], []
     for key, version, checked in there.inputs:
         header = board.header(key)
-        current = header.version if header else 0
+        current = header.version if header is not None and (header.live or checked) else 0
         if checked and again is None and (current != version or (header is not None and not header.live)):
             return Claimed("stale"), None
         reads.append(Read(key, header, board.values.get(key)))

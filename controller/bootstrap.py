@@ -87,6 +87,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     if not url:
         url = (await stack.enter_async_context(Embedded(settings.data_dir / "server"))).url
     blobs = Blobs.at(settings.blobs)
+    await blobs.tidy()
     commands, blocking = await connect(url, cluster=settings.cluster)
     store = RedisStore(
         commands, blocking=blocking, blobs=blobs, partitions=settings.partitions, cluster=settings.cluster

@@ -33,6 +33,10 @@ NO_DECISION = frozenset({"activation.claimed", "contribution.refused"})
 """Records that cannot change what to do next."""
 
 
+COLLECT_S = 300.0
+"""How often blobs that nothing refers to any more are looked for."""
+
+
 class Controller:
     """Decides for the boards of the partitions it holds."""
 
@@ -179,8 +183,13 @@ class Controller:
         return True
 
     async def _sweep(self) -> None:
+        collected = 0.0
         while not self._stopping.is_set():
             await asyncio.gather(*(self._sweep_partition(partition) for partition in sorted(self._cursors)))
+            if (now := asyncio.get_running_loop().time()) >= collected + COLLECT_S:
+                collected = now
+                for partition in sorted(self._cursors):
+                    await self._store.collect(partition)
             await self._pause(self._settings.sweep_s)
 
     async def _sweep_partition(self, partition: int) -> None:

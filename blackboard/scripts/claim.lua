@@ -52,6 +52,8 @@ for at, key in ipairs(keys) do
   local text, current, life = headers[at], '0', 'none'
   if text then current, life = string.match(text, '^(%d+)|(%a+)|') end
   if marks[at] == '=' and not again and (current ~= versions[at] or life == 'gone') then return { 'stale' } end
+  -- An unchecked input that is gone was not read: the record says so, or the run would look outdated at once.
+  if life == 'gone' and marks[at] ~= '=' then current = '0' end
   words[at] = marks[at] .. key .. '@' .. current
 end
 local bodies = fetch(values)

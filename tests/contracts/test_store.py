@@ -361,7 +361,7 @@ class TestClaiming:
         assert taken is not None
         assert (taken.status, taken.epoch, taken.data) == ("running", 1, {"source": "x"})
         assert taken.inputs == (
-            ("page/0001", 1, True), ("page/0002", 2, False), ("page/0003", 2, False), ("page/0004", 0, False),
+            ("page/0001", 1, True), ("page/0002", 2, False), ("page/0003", 0, False), ("page/0004", 0, False),
         )  # fmt: skip
         assert [(read.key, read.header and read.header.version, read.value) for read in claimed.reads] == [
             ("page/0001", 1, b'"one"'), ("page/0002", 2, b'"zwei"'), ("page/0003", 2, None), ("page/0004", None, None),
