@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SHARE, SHORTEST, LONGEST = 0.12, 60, 150
 """The budget: this share of the document's words, but no fewer and no more than these."""
-MIN_WORDS, FEW_WORDS = 8, 5
+MIN_WORDS, FEW_WORDS = 12, 5
 """Shorter sentences seldom stand alone; they are used only where there are hardly any longer ones."""
 MAX_RANKED = 600
 """Sentences that are compared with each other; the comparison is quadratic."""

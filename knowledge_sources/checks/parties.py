@@ -170,9 +170,7 @@ def _doubles(found: Sequence[Name], refuted: set[frozenset[str]]) -> Iterator[Fo
             continue
         core_a, core_b = _plain(first[0].core), _plain(second[0].core)
         same_core = core_a == core_b and first[0].page is not second[0].page
-        alike = (
-            core_a != core_b and SequenceMatcher(None, core_a, core_b).ratio() >= ALIKE and _same_shape(core_a, core_b)
-        )
+        alike = core_a != core_b and _one_word_off(core_a, core_b, _form(first[0].form) == _form(second[0].form))
         if same_core or alike:
             reason = (
                 f"{second[0].full} on page {second[0].page.number} is {first[0].full} on page {first[0].page.number}."
@@ -181,13 +179,17 @@ def _doubles(found: Sequence[Name], refuted: set[frozenset[str]]) -> Iterator[Fo
             yield Found("party", "refuted", "party_name", reason, second[0].where, places, 0.75)
 
 
-def _same_shape(a: str, b: str) -> bool:
-    """One word differs, in its letters and not in a number: Alpha 1 and Alpha 2 are two companies."""
+def _one_word_off(a: str, b: str, same_form: bool) -> bool:
+    """One word differs, by its letters and not by a number: Alpha 1 and Alpha 2 are two companies."""
     left, right = a.split(), b.split()
     if len(left) != len(right):
         return False
     different = [(x, y) for x, y in zip(left, right, strict=True) if x != y]
-    return len(different) == 1 and all(w.isalpha() and len(w) > 3 for w in different[0])
+    if len(different) != 1 or not all(w.isalpha() and len(w) > 3 for w in different[0]):
+        return False
+    x, y = different[0]
+    ending = same_form and len(left) > 1 and x[:4] == y[:4]
+    return ending or SequenceMatcher(None, a, b).ratio() >= ALIKE
 
 
 def _side_by_side(first: Sequence[Name], second: Sequence[Name]) -> bool:

@@ -156,6 +156,16 @@ def test_what_has_an_innocent_reading_is_not_refuted(text: str) -> None:
     assert refuted(text) == set()
 
 
+def test_several_invoices_in_one_file_are_checked_one_by_one() -> None:
+    other = (
+        BILL.replace("2024-0017", "2025-0400").replace("3 May 2024", "5 July 2025").replace("2 June 2024", "4 August 2025")
+        .replace("3   12.50   37.50", "1   12.50   12.50").replace("229.50", "204.50").replace("45.90", "40.90")
+    )  # fmt: skip
+    assert refuted(BILL, other.replace("275.40", "245.40")) == set()
+    wrong = [v for v in verdicts(BILL, other.replace("275.40", "254.40")) if v.label == "refuted"]
+    assert [(v.check, v.where.page if v.where else 0) for v in wrong] == [("total", 2)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 23))
 def test_no_clean_invoice_is_refuted_and_every_broken_one_is(seed: int, index: int) -> None:
