@@ -179,6 +179,18 @@ async def test_a_client_that_does_not_read_holds_nothing_back(served: Served) ->
     writer.close()
 
 
+async def test_a_client_that_never_reads_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "STALLED_S", 0.2)
+    board = await served.submit()
+    _, writer = await asyncio.open_connection("127.0.0.1", served.server.port, limit=1024)
+    writer.write(f"GET /v1/boards/{board}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await until(lambda: _is(served.service.feed.watchers == 1))
+    for number in range(150):  # more than the socket's buffers hold
+        await person(served.service.store, board, put("page/0001", f"{number}" + "x" * 200_000))
+    await until(lambda: _is(served.service.feed.watchers == 0))
+    writer.close()
+
+
 async def _drain(reader: asyncio.StreamReader) -> bytes:
     found = b""
     while not found.endswith(b"\r\n0\r\n\r\n"):
