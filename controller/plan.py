@@ -118,11 +118,13 @@ class Plan:
 
     def remade_by(self, key: str) -> str:
         """The source that is about to write or retract an entry that it wrote in an earlier run; "" when none is."""
-        if key in self.orphans:
-            return self.orphans[key][0]
-        source, id = self._owners.get(key, ("", ""))
+        orphaned = self.orphans.get(key)
+        source, id = orphaned[:2] if orphaned else self._owners.get(key, ("", ""))
+        # A loop source stands behind its readers, which must not wait for it.
         if not source or self.tracks[source].node.source.is_loop:
             return ""
+        if orphaned:
+            return source
         making = self.tracks[source].bindings[id].making
         return "" if making is None or making == self.live[key].activation else source
 
