@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from blackboard.feed import Feed
+from controller.http.protocol import Protocol
 
 GRACE_S = 5
 """Seconds for which requests under way may go on after the signal to stop."""
@@ -72,6 +73,7 @@ def make_server(
         host=host,
         port=port,
         uds=None if uds is None else str(uds),
+        http=Protocol,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -79,7 +81,6 @@ def make_server(
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=64 << 10,
     )
     return Server(config, app.state.api.feed, ready)
 

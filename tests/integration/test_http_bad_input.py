@@ -267,6 +267,30 @@ async def test_what_is_too_large_to_look_at(served: Served) -> None:
     is_problem(await served.client.get("/livez?" + "a" * 9000), 414, "uri-too-long")
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET /v1/boards/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http(served: Served, request_: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
+    writer.write(request_)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")  # to the end of the connection
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head.lower()
+    assert orjson.loads(body)["type"].endswith("/problems/bad-request")
+    writer.close()
+
+
+async def test_hosts_are_not_repeated_blindly(served: Served) -> None:
+    answer = await served.client.get("/v1/nowhere", headers={"Host": 'sesame-93"><script>'})
+    assert answer.json()["type"] == "/problems/not-found"
+
+
 async def test_every_problem_has_a_page(served: Served) -> None:
     for slug, kind in CATALOGUE.items():
         answer = await served.client.get(f"/problems/{slug}")
