@@ -89,6 +89,11 @@ class Cli:
                     process.wait()
                 assert process.stdout is not None
                 process.stdout.close()
+                if process.returncode != 0:
+                    # It had no time to stop its private server, which waits for the next to adopt it.
+                    pid = self.data / "server" / "server.pid"
+                    if pid.exists():
+                        os.kill(int(pid.read_text()), signal.SIGTERM)
 
 
 @dataclass
