@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import signal
 import sys
@@ -14,8 +15,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from blackboard.blobs import Blobs
+from blackboard.embedded import start_server
+from blackboard.errors import StorageUnavailable
 from blackboard.memory import MemoryStore
-from blackboard.store import RedisStore
+from blackboard.store import RedisStore, open_store
 from controller.http import events as door
 from controller.http.events import RETRY_MS
 from tests.integration.serving import Event, Served, parse, serving, watch
@@ -235,6 +239,9 @@ async def test_stopping_ends_streams_with_a_complete_body(memory_store: MemorySt
 PROGRAM = """
 import asyncio, sys
 from blackboard.blobs import Blobs
+from blackboard.blobs import Blobs
+from blackboard.embedded import start_server
+from blackboard.errors import StorageUnavailable
 from blackboard.memory import MemoryStore
 from controller.http.app import create_app
 from controller.http.server import serve
@@ -278,3 +285,31 @@ async def test_a_signal_ends_streams_and_leaves_time_to_drain(tmp_path: Path) ->
     assert len(ids(parse(text))) == 1
     assert await process.stdout.readline() == b"drained\n"
     assert await process.wait() == 0
+
+
+async def test_streams_outlive_the_server(tmp_path: Path) -> None:
+    running = await start_server(tmp_path, options=("--appendfsync", "always"))
+    store = await open_store(running.url, Blobs.at("memory://"))
+    try:
+        async with serving(store) as served:
+            board = await served.submit()
+            watching = [asyncio.create_task(raw_watch(served.server.port, board)) for _ in range(5)]
+            await until(lambda: _is(served.service.feed.watchers == 5))
+            await person(store, board, put("page/0001", "before"))
+            running.kill()
+            running = await start_server(tmp_path, options=("--appendfsync", "always"))
+            await until(lambda: _written(store, board))
+            await end(store, board)
+            expected = await ids_of(served, board)
+            for text in await asyncio.gather(*watching):
+                assert ids(parse(text)) == expected
+            assert len(expected) == 4
+    finally:
+        await store.close()
+        await running.stop()
+
+
+async def _written(store: RedisStore, board: str) -> bool:
+    with contextlib.suppress(StorageUnavailable):
+        return (await person(store, board, put("page/0001", "after"), id="after")).ok
+    return False
