@@ -181,8 +181,9 @@ class Planner:
         if same or revised:
             return write.key, target, 0, ""
         base = ""
-        if self.mode == "reviser":
-            base = found.base if mine else f"{found.owner}:{found.digest}"
+        if self.mode == "reviser" and found.live:
+            # A reviser over another one's revision still stands on what came from outside.
+            base = found.base if found.base or mine else f"{found.owner}:{found.digest}"
         return write.key, target, found.version + 1, base
 
     def retract(self, write: Retract) -> tuple[str, str, int, str]:

@@ -19,6 +19,7 @@ from blackboard.connect import check_server, connect
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
 from blackboard.events import LogRecord, from_stream
+from blackboard.pipe import Pipe
 from blackboard.ports import BoardRow, Change, Due, Renewal
 from blackboard.progress import ProgressHub
 from blackboard.writing import parse_answer, prepare, record_of, referred
@@ -52,7 +53,7 @@ class RedisStore:
             self._new_line = lambda: ClusterCoalescer(spread)
             self._changes = ChangeReader(spread, cluster=True)
         else:
-            line = Coalescer(PoolSender(commands.connection_pool))
+            line = Pipe(commands.connection_pool)
             self._new_line = lambda: line
             self._changes = ChangeReader(PoolSender(blocking.connection_pool), cluster=False)
         self._listeners: list[Listener] = []

@@ -11,7 +11,7 @@ from typing import Any
 from arq import ArqRedis
 
 from blackboard.blobs import Blobs
-from blackboard.coalesce import Coalescer, PoolSender
+from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
 from blackboard.doors import SCRIPTS, Script
@@ -19,6 +19,7 @@ from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.levels import Report
+from blackboard.pipe import Pipe
 from blackboard.registry import Broken, find_sources
 from blackboard.store import RedisStore
 from controller.desk import Desk
@@ -114,7 +115,7 @@ async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitSta
         raise UsageError("arq knows no Cluster", hint="set BLACKBOARD_QUEUE_URL to a standalone server")
     client = client_of(settings.queue_url, connections=8)
     stack.push_async_callback(client.aclose)
-    line = Coalescer(PoolSender(client.connection_pool))
+    line = Pipe(client.connection_pool)
     stack.push_async_callback(line.close)
     return line
 

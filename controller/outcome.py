@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from blackboard.entries import name_of
 from controller.plan import Plan
-from controller.tracks import BOARD, Binding
+from controller.tracks import BOARD, Binding, Track
 
 Word = Literal["done", "failed", "skipped", "spent", "waiting", "ready", "under_way", "retry"]
 
@@ -71,10 +71,23 @@ def coverage(plan: Plan) -> dict[str, dict[str, str]]:
     for name, track in plan.tracks.items():
         row = grid.setdefault(name, {})
         for binding in track.bindings.values():
-            cell = _cell(binding)
+            cell = _cell(binding) if _is_by_page(plan, track) else BOARD
             if cell not in row or rank.index(binding.state) < rank.index(row[cell]):
                 row[cell] = binding.state
     return {name: dict(sorted(row.items(), key=_by_page)) for name, row in grid.items()}
+
+
+PAGE_FIELDS = frozenset({"page", "number"})
+"""Fields by which an entry belongs to a page, where they lead its name."""
+
+
+def _is_by_page(plan: Plan, track: Track) -> bool:
+    node = track.node
+    if node.by:
+        return node.by in PAGE_FIELDS
+    return bool(node.each) and all(
+        PAGE_FIELDS.intersection(plan.graph.types[level].named_by[:1]) for level in node.each
+    )
 
 
 def _cell(binding: Binding) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Positive = Annotated[float, Field(gt=0)]
@@ -60,6 +60,11 @@ class Settings(BaseSettings):
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("only", mode="before")
+    @classmethod
+    def _names(cls, given: object) -> object:
+        return tuple(word for word in given.replace(",", " ").split()) if isinstance(given, str) else given
 
     @property
     def blobs(self) -> str:

@@ -180,6 +180,7 @@ class Turns:
             type=type,
             by="controller",
             writes=decision.retract,
+            checks=decision.checks,
             agenda_checks=tuple((step.activation.id, *step.expected) for step, _ in steps),
             revision=decision.revision,
             agenda=tuple(AgendaWrite(step.activation, delay) for step, delay in steps),

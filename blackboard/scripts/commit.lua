@@ -165,8 +165,9 @@ for row, write in ipairs(writes) do
       local revised = found and mode == 'source' and found.base_owner == by and found.base_digest == write[4]
       if not same and not revised then
         local version, base = (found and found.version or 0) + 1, ''
-        if mode == 'reviser' and found then
-          base = found.owner == by and found.base or found.owner .. ':' .. found.digest
+        if mode == 'reviser' and found and found.live then
+          -- A reviser over another one's revision still stands on what came from outside.
+          base = (found.base ~= '' or found.owner == by) and found.base or found.owner .. ':' .. found.digest
         end
         local text = table.concat({ version, 'live', write[7], write[4], write[5], write[6], by, activation, base }, '|')
         plans[row] = { target, version, text, write[3], base }
