@@ -83,7 +83,8 @@ class Pipe(Coalescer):
         self._waiting.append((command, future))
         if not self._armed:
             self._armed = True
-            loop.call_soon(self._launch)
+            # Two turns: what a task started in this one issues in the next still leaves in the same write.
+            loop.call_soon(loop.call_soon, self._launch)
         return future
 
     def hold(self, full: bool) -> None:

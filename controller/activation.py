@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract
-from blackboard.errors import BlackboardError, PermanentFailure, TransientFailure
+from blackboard.errors import BlackboardError, PermanentFailure, StorageError, TransientFailure
 from blackboard.ports import Store
 from controller.inputs import Decoder, Looked, Namer, arguments, injected
 
@@ -92,10 +92,19 @@ class Run:
                 raise
             # A CancelledError that leaked out of a library is an ordinary failure, not a cancellation of ours.
             return await self._fail(TransientFailure("the source was cancelled from within"))
+        except StorageError:
+            # Not the source's failure: the lease runs out, and somebody claims it again.
+            raise
+        except SystemExit as error:
+            # It would end the worker, and with it what other boards run there.
+            return await self._fail(TransientFailure(f"it called exit({error.code})"))
         except Exception as error:  # whatever an author's code raises
             return await self._fail(error)
 
     async def _call(self) -> None:
+        absent = {read.key for read in self.claimed.reads if read.value is None}
+        if any(checked and key in absent for key, _, checked in self.activation.inputs):
+            raise Moved  # a claim made twice, its first answer lost, reads what is there the second time
         namer = Namer(self.source, str(self.data["binding"]))
         self._named = namer.named
         given = await arguments(
@@ -110,16 +119,19 @@ class Run:
         given |= injected(self.source, self.services)
         function = self.source.function
         if inspect.isasyncgenfunction(function):
-            async for item in function(**given):
-                self._add(namer.put(item))
-            return
-        if inspect.iscoroutinefunction(function):
+            result = function(**given)
+        elif inspect.iscoroutinefunction(function):
             result = await function(**given)
         else:
             result = await asyncio.to_thread(_whole, function, given)
         if isinstance(result, AsyncIterator):
-            async for item in result:
-                self._add(namer.put(item))
+            try:
+                async for item in result:
+                    self._add(namer.put(item))
+            finally:
+                # Its clean-up belongs to this run: left to the garbage collector, it would come at any time.
+                if isinstance(result, AsyncGenerator):
+                    await result.aclose()
         elif isinstance(result, (list, tuple)):
             self._buffer.extend(namer.put(item) for item in result)
         elif result is not None:
@@ -268,5 +280,9 @@ class Run:
 
 def _whole(function: Any, given: Mapping[str, Any]) -> Any:
     """A synchronous source's result; a generator is run to its end here, in the thread."""
-    result = function(**given)
-    return list(result) if inspect.isgenerator(result) else result
+    try:
+        result = function(**given)
+        return list(result) if inspect.isgenerator(result) else result
+    except StopIteration as error:
+        # A future cannot hold it: whoever waits for the thread would wait for ever.
+        raise RuntimeError("it raised StopIteration") from error

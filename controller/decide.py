@@ -128,7 +128,9 @@ def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
     if known is not None:
         if known.under_way:
             return None
-        data.update((name, known.data[name]) for name in ("stales", "attempts") if name in known.data)
+        told = {name: known.data[name] for name in ("stales", "attempts") if name in known.data}
+        # All its earlier epochs are accounted for: none of them counts as a lost worker.
+        data.update(told, returned=known.epoch - sum(told.values()))
         return Step(Activation(id, "pending", known.epoch, own + others, data), (known.status, known.epoch))
     return Step(Activation(id, "pending", 0, own + others, data), ("", 0))
 

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 
 import orjson
 
+from blackboard.blobs import BlobCorrupt, BlobMissing
 from blackboard.contract import Contribution, Group, Source
 from blackboard.entries import EntryRef, Header, Put, Read, entry_key, is_rival, level_of, name_of
 from blackboard.errors import PermanentFailure
@@ -23,23 +24,28 @@ class Decoder:
 
     def __init__(self, store: Store, *, most_bytes: int = 64 * 1024 * 1024) -> None:
         self._store = store
-        self._kept: OrderedDict[tuple[str, str, int], tuple[int, Level]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int, str], tuple[int, Level]] = OrderedDict()
         self._bytes = 0
         self._most = most_bytes
 
     async def decode(self, board: str, kind: type[Level], read: Read) -> Level:
-        """One live entry."""
+        """One live entry. Raises PermanentFailure when its bytes are lost, StorageError."""
         assert read.header is not None and read.value is not None
-        slot = (board, read.key, read.header.version)
+        # The digest too: a server restarted without its tail hands out the same versions for other content.
+        slot = (board, read.key, read.header.version, read.header.digest)
         known = self._kept.get(slot)
         if known is not None:
             self._kept.move_to_end(slot)
             return known[1]
-        value = await self._store.resolve(read.value)
+        try:
+            value = await self._store.resolve(read.value)
+        except (BlobMissing, BlobCorrupt) as error:
+            raise PermanentFailure(f"the bytes of {read.key} are lost: {error}", hint="submit it again") from error
         found = kind.model_validate_json(value)
         header = read.header
         found._entry = EntryRef(read.key, header.version, header.owner, header.confidence)
-        if len(value) >= self.LARGE:
+        # Somebody else may have decoded it while its bytes were fetched.
+        if len(value) >= self.LARGE and slot not in self._kept:
             self._kept[slot] = (len(value), found)
             self._bytes += len(value)
             while self._bytes > self._most:

@@ -259,5 +259,14 @@ class Controller:
             log.exception("turn.failed", board=board)
         finally:
             desk.busy = False
+            if desk.next_at is not None:
+                delay, desk.next_at = max(0, desk.next_at - self._now()) / 1000, None
+                asyncio.get_running_loop().call_later(delay + 0.002, self._retry, board)
             if desk.news and not self._stopping.is_set() and board in self._desks:
                 self._mark(board, desk)
+
+    def _retry(self, board: str) -> None:
+        """A retry is due: the sweeper would find it too, later."""
+        desk = self._desks.get(board)
+        if desk is not None and not self._stopping.is_set():
+            self._mark(board, desk)

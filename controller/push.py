@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
@@ -82,6 +83,8 @@ class PushWorker(Worker):
         self._woken = asyncio.Event()
         self._popping: Awaitable[list[Job]] | None = None
         self._polling = False
+        self._begun: set[str] = set()
+        """Jobs taken up before their pop told of them."""
         self._hot: set[str] = set()
         """Queues to look at next."""
         self._own_list = f"arq:wake:worker:{name}"
@@ -92,12 +95,20 @@ class PushWorker(Worker):
         """See queue.LocalWorker."""
         return not self._stopping and queue in self._queues and self._free(self._queues[queue][0]) > 0
 
-    def wake(self, queues: Collection[str]) -> None:
-        """See queue.LocalWorker. While a pop is under way another one follows it."""
-        self._hot.update(queues)
-        if self._popping is None and not self._polling:
-            self._popping = self._pop()
-        self._woken.set()
+    def begin(self, jobs: Sequence[Job], later: AbstractSet[str]) -> None:
+        """See queue.LocalWorker. The claim decides who runs an activation, so it need not wait for the pop."""
+        self._hot.update(later & self._queues.keys())
+        if len(self._begun) > 4096:
+            self._begun.clear()  # jobs that were replaced before a pop told of them; to look twice is harmless
+        for job in jobs:
+            self._hot.add(job.queue)
+            if self._free(self._queues[job.queue][0]) > 0 and job.id not in self.tasks:
+                self._begun.add(job.id)
+                self._start(job)
+        if jobs:
+            if self._popping is None and not self._polling:
+                self._popping = self._pop()
+            self._woken.set()
 
     def _free(self, source: str) -> int:
         return min(self._limits[source] - self._busy[source], self.max_jobs - self.job_counter)
@@ -125,7 +136,8 @@ class PushWorker(Worker):
             if self._popping is not None:
                 with suppress(StorageError):
                     for job in await self._popping:
-                        self._start(job)
+                        if job.id not in self._begun:
+                            self._start(job)
             await self._end_listener()
 
     async def _poll_iteration(self) -> None:
@@ -133,14 +145,15 @@ class PushWorker(Worker):
         if popping is not None:
             self._polling = True
             try:
-                jobs = await popping
-                for job in jobs:
-                    self._start(job)
-                if jobs:
-                    # A queue whose slots are all taken now may hold more: look there again when one falls free.
-                    self._hot.update(queue for queue, source in self._order if self._free(source) <= 0)
+                for job in await popping:
+                    if job.id in self._begun:
+                        self._begun.discard(job.id)
+                    else:
+                        self._start(job)
             finally:
                 self._polling = False
+            if any(self._free(self._queues[queue][0]) > 0 for queue in self._hot):
+                self._woken.set()
         await self.heart_beat()
 
     def _pop(self) -> Awaitable[list[Job]] | None:
@@ -150,7 +163,19 @@ class PushWorker(Worker):
         wanted = self._wanted()
         # What has no free slot stays hot: its next free slot wakes us.
         self._hot.difference_update(queue for queue, _, _ in wanted)
-        return self._queue.pop(wanted, total) if wanted else None
+        return self._popped(wanted, total) if wanted else None
+
+    def _popped(self, wanted: list[tuple[str, str, int]], total: int) -> Awaitable[list[Job]]:
+        popping = self._queue.pop(wanted, total)
+
+        async def jobs() -> list[Job]:
+            found = await popping
+            taken = Counter(job.queue for job in found)
+            # Where all that was asked for came, there may be more.
+            self._hot.update(queue for queue, _, most in wanted if len(found) >= total or 0 < most <= taken[queue])
+            return found
+
+        return jobs()
 
     def _wanted(self) -> list[tuple[str, str, int]]:
         """Hot queues in order: the interactive ones first, sources in turn, so that no source always takes the last slots."""
@@ -200,10 +225,12 @@ class PushWorker(Worker):
         pause = 0.1
         while not self._stopping:
             names = [wake_name(queue) for queue, (source, _) in self._queues.items() if self._free(source) > 0]
+            # Queues that are left out now may have room before this returns.
+            block = BLOCK_S if len(names) == len(self._queues) else min(BLOCK_S, self.poll_delay_s)
             began = time.monotonic()
             try:
                 found = await self._tokens.execute_command(
-                    "BLMPOP", BLOCK_S, len(names) + 1, self._own_list, *names, "LEFT", "COUNT", 32
+                    "BLMPOP", block, len(names) + 1, self._own_list, *names, "LEFT", "COUNT", 32
                 )
                 pause = 0.1
             except Exception as error:

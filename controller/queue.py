@@ -6,7 +6,8 @@ board's agenda is the record of work, and the sweeper sends a wake-up again when
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -80,8 +81,11 @@ class LocalWorker(Protocol):
     def has_room(self, queue: str) -> bool:
         """Whether it serves the queue and has a free slot."""
 
-    def wake(self, queues: Collection[str]) -> None:
-        """Pop from these now: in the same turn of the loop, so that it leaves in one batch with what was enqueued."""
+    def begin(self, jobs: Sequence[Job], later: AbstractSet[str]) -> None:
+        """Take these up at once, and pop them: all of it leaves in one batch with what was enqueued.
+
+        `later`: queues that got more than there are slots for.
+        """
 
 
 class Queue:
@@ -99,19 +103,22 @@ class Queue:
         """Send wake-ups, all in one step."""
         names: list[str] = []
         rows: list[str | bytes | int] = []
-        woken: set[str] = set()
+        begun: list[Job] = []
+        later: set[str] = set()
         for wake in wakes:
             queue, id = queue_name(wake.source, wake.priority), wake.id(wake.number)
             old = "" if wake.replaces is None else wake.id(wake.replaces)
             payload = serialize_job(FUNCTION, (wake.board, wake.activation), {}, None, 0, serializer=orjson.dumps)
             here = self._local is not None and self._local.has_room(queue)
             if here:
-                woken.add(queue)
+                begun.append(Job(queue, id, payload))
+            else:
+                later.add(queue)
             names += (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
             rows += (id, payload or b"", old, "0" if here else "1")
         sending = self._line.start(Call(ENQUEUE, names, (JOB_TTL_MS, *rows)))
-        if woken and self._local is not None:
-            self._local.wake(woken)
+        if self._local is not None:
+            self._local.begin(begun, later)
         await sending
 
     def pop(self, wanted: Sequence[tuple[str, str, int]], total: int) -> Awaitable[list[Job]]:

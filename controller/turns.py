@@ -39,6 +39,8 @@ class Desk:
     """Something was heard, while a turn was under way, that is not this controller's own decision."""
     wakes: dict[str, int] = field(default_factory=dict)
     """Activation -> number of its last wake-up."""
+    next_at: int | None = None
+    """When the next retry is due, by the server's clock."""
 
     def wake(self, board: str, activation: str) -> Wake:
         """The next wake-up for an activation, in place of the last one."""
@@ -73,6 +75,7 @@ class Turns:
             if plan is None or plan.ended:
                 return True
             decision = decide_plan(plan, now())
+            desk.next_at = _next_retry(plan)
             if decision:
                 await self._act(board, desk, plan, decision)
                 if decision.activate and plan is desk.plan and not desk.news:
@@ -188,3 +191,13 @@ class Turns:
             due=tuple(due),
             body=body,
         )
+
+
+def _next_retry(plan: Plan) -> int | None:
+    times = [
+        int(run.activation.data["retry_at"])
+        for track in plan.tracks.values()
+        for id in track.retrying
+        if (run := track.bindings[id].finished) is not None and "retry_at" in run.activation.data
+    ]
+    return min(times, default=None)

@@ -12,7 +12,8 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,7 +32,7 @@ from blackboard.registry import settings_of
 from controller.activation import Run
 from controller.inputs import Decoder
 from controller.push import PushWorker
-from controller.queue import CLASSES, Queue, Wake, queue_name
+from controller.queue import CLASSES, Job, Queue, Wake, queue_name
 from controller.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -126,27 +127,31 @@ class ActivationWorker:
         self._running: dict[tuple[str, str], _Running] = {}
         self._worker: PushWorker | None = None
         self._stopping = asyncio.Event()
+        self._overdue = False
+        """The time to finish is up: what is claimed now goes straight back."""
+        self._drained = asyncio.Event()
         self._claims = 0
 
     def has_room(self, queue: str) -> bool:
         """See queue.LocalWorker."""
         return self._worker is not None and self._worker.has_room(queue)
 
-    def wake(self, queues: Collection[str]) -> None:
+    def begin(self, jobs: Sequence[Job], later: AbstractSet[str]) -> None:
         """See queue.LocalWorker."""
         if self._worker is not None:
-            self._worker.wake(queues)
+            self._worker.begin(jobs, later)
 
     async def serve(self) -> None:
-        """Work until `stop`. An error of the server ends arq's loop; a new one is started after a jittered pause."""
+        """Work until `stop`. An error of the server ends arq's loop; it is entered again after a jittered pause."""
         heart = asyncio.create_task(self._beat())
         pause = 0.5
         try:
+            # One for good: it counts the slots of what still runs when its loop is entered again.
+            worker = self._worker = self._new_worker()
             while not self._stopping.is_set():
-                self._worker = self._new_worker()
                 began = time.monotonic()
                 try:
-                    await self._worker.main()
+                    await worker.main()
                 except Exception as error:  # arq raises what redis raises; the loop must outlive all of it
                     log.warning("worker.interrupted", error=f"{type(error).__name__}: {error}")
                     if time.monotonic() - began > 30:
@@ -155,6 +160,9 @@ class ActivationWorker:
                         async with asyncio.timeout(random.uniform(pause / 2, pause)):
                             await self._stopping.wait()
                     pause = min(pause * 2, 10.0)
+            # The heart beats until the last activation has ended: one that drains keeps its lease.
+            await self._drained.wait()
+            await worker.drain(5.0)
         finally:
             heart.cancel()
             with suppress(asyncio.CancelledError):
@@ -165,14 +173,16 @@ class ActivationWorker:
     async def stop(self) -> None:
         """Take no more, finish what runs within `drain_s`, give back the rest."""
         self._stopping.set()
-        if self._worker is not None:
-            await self._worker.drain(self._settings.drain_s)
-        left = list(self._running.values())
-        for running in left:
-            running.reason = "drain"
-            running.task.cancel()
-        if left and self._worker is not None:
-            await self._worker.drain(5.0)
+        try:
+            if self._worker is not None:
+                await self._worker.drain(self._settings.drain_s)
+                self._overdue = True
+                for running in self._running.values():
+                    running.reason = "drain"
+                    running.task.cancel()
+                await self._worker.drain(5.0)
+        finally:
+            self._drained.set()
 
     def _new_worker(self) -> PushWorker:
         queues = {
@@ -196,6 +206,10 @@ class ActivationWorker:
         source = self._sources.get(activation.rpartition(".")[0])
         if source is None or (board, activation) in self._running:
             return
+        if self._stopping.is_set():
+            # It left its queue as the worker stopped.
+            await self._wake_another(source, board, activation)
+            return
         self._claims += 1
         nonce = f"{self.name}-{self._claims}"
         claimed = await self._store.claim(
@@ -213,13 +227,16 @@ class ActivationWorker:
             self._decoder, self._settings.backoff_s,
         )  # fmt: skip
         try:
-            await run.execute()
+            if self._overdue:
+                await self._give_back(run)
+            else:
+                await run.execute()
         except asyncio.CancelledError:
             if running.reason is None:
                 raise
             task.uncancel()
             if running.reason == "drain":
-                await self._give_back(run, claimed.activation.epoch)
+                await self._give_back(run)
         except StorageError as error:
             # The lease runs out and somebody claims it again.
             log.warning("activation.unfinished", board=board, activation=activation, error=str(error))
@@ -231,13 +248,20 @@ class ActivationWorker:
             return self._services
         return {**self._services, contract.Progress: BoundProgress(self._store, board, activation)}
 
-    async def _give_back(self, run: Run, epoch: int) -> None:
+    async def _give_back(self, run: Run) -> None:
         try:
             if await run.give_back() == "pending":
-                wake = Wake(run.source.name, CLASSES[0], run.board, run.activation.id, epoch)
-                await self._queue.enqueue([wake])
+                await self._wake_another(run.source, run.board, run.activation.id)
         except StorageError as error:
             log.warning("activation.kept", board=run.board, activation=run.activation.id, error=str(error))
+
+    async def _wake_another(self, source: Source, board: str, activation: str) -> None:
+        # A number that the controller's own wake-ups will hardly meet.
+        wake = Wake(source.name, CLASSES[0], board, activation, secrets.randbits(48))
+        try:
+            await self._queue.enqueue([wake])
+        except StorageError as error:
+            log.warning("wake.unsent", board=board, activation=activation, error=str(error))
 
     async def _beat(self) -> None:
         """Renew every lease at a third of its length; stop what is no longer ours."""
@@ -258,7 +282,7 @@ class ActivationWorker:
     async def _renew(self, board: str, activation: str, running: _Running) -> None:
         try:
             renewal = await self._store.renew(board, activation, running.epoch, lease_ms=self._settings.lease_ms)
-        except StorageError as error:
+        except Exception as error:  # a heart that stops would lose every lease
             log.warning("lease.unrenewed", board=board, activation=activation, error=str(error))
             return
         if renewal != "ok" and not running.task.done():
