@@ -115,6 +115,7 @@ class PushWorker(Worker):
 
     async def main(self) -> None:
         """Pop what we are woken for, and every `poll_delay_s` from all queues. Raises what redis raises."""
+        self._stopping = False  # whoever enters again after an error has made sure that nobody asked to stop
         self._listener = asyncio.create_task(self._listen())
         self._hot.update(self._queues)
         next_look = time.monotonic() + self.poll_delay_s
@@ -133,9 +134,11 @@ class PushWorker(Worker):
                     self._hot.update(self._queues)
                     next_look = time.monotonic() + self.poll_delay_s
         finally:
-            if self._popping is not None:
+            self._stopping = True
+            popping, self._popping = self._popping, None
+            if popping is not None:
                 with suppress(StorageError):
-                    for job in await self._popping:
+                    for job in await popping:
                         if job.id not in self._begun:
                             self._start(job)
             await self._end_listener()
@@ -241,22 +244,30 @@ class PushWorker(Worker):
                 continue
             if found:
                 name = found[0].decode()
-                self._hot.update((name.replace("arq:wake:", "arq:queue:", 1),) if name != self._own_list else ())
+                queue = name.replace("arq:wake:", "arq:queue:", 1)
+                if queue in self._queues:
+                    self._hot.add(queue)
+                    if self._free(self._queues[queue][0]) <= 0:
+                        # It had room when this began to block: the token is for somebody who still has.
+                        await self._pass_on(name)
                 self._woken.set()
                 # Let the poll take what woke us before asking which queues still have room.
                 await asyncio.sleep(0 if time.monotonic() - began > 0.001 else 0.001)
+
+    async def _pass_on(self, wake: str) -> None:
+        try:
+            await self.pool.lpush(wake, "1")  # type: ignore[misc]
+            await self.pool.pexpire(wake, 10_000)
+        except Exception as error:
+            log.debug("wake.unsent", error=str(error))
 
     async def _end_listener(self) -> None:
         self._stopping = True
         if self._listener is None:
             return
-        try:
-            await self.pool.lpush(self._own_list, "1")  # type: ignore[misc]
-            await self.pool.pexpire(self._own_list, 10_000)
-        except Exception as error:
-            log.debug("wake.unsent", error=str(error))
-        async with asyncio.timeout(BLOCK_S + 4):
-            await asyncio.wait([self._listener])
+        await self._pass_on(self._own_list)
+        await asyncio.wait([self._listener], timeout=BLOCK_S + 4)
+        self._listener.cancel()
         try:
             await self._tokens.delete(self._own_list)
         except Exception as error:

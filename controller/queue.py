@@ -128,7 +128,8 @@ class Queue:
         """
         names = tuple(name for name, _, _ in wanted)
         groups = [word for _, source, count in wanted for word in (source, count)]
-        sending = self._line.start(Call(POP, names, (job_key_prefix, total, *groups)))
+        pairs = [key for name in names for key in (name, wake_name(name))]
+        sending = self._line.start(Call(POP, pairs, (job_key_prefix, total, *groups)))
 
         async def jobs() -> list[Job]:
             reply = await sending
