@@ -80,6 +80,7 @@ def new_board_id(partition: int) -> str:
     return f"{partition}-{word}"
 
 
+@lru_cache(maxsize=16384)
 def partition_of(board: str) -> int:
     """The partition in a board's id. Raises BoardGone for what cannot be an id."""
     if not BOARD_ID.match(board):

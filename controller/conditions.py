@@ -5,7 +5,6 @@ Values are kept for the levels that some `when` reads, decoded when first asked 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,11 +19,8 @@ class Conditions:
     """The values that preconditions read."""
 
     def __init__(self, graph: Graph) -> None:
-        sources = [node.source for node in graph.nodes.values() if node.source.when is not None]
         self._types = graph.types
-        self._read = {source.name: _read(source) for source in sources}
-        self.levels = {kind.level for given in self._read.values() for wanted in given for kind in wanted.levels}
-        """Levels whose values are kept."""
+        self._asked = graph.asked
         self._values: dict[str, bytes] = {}
         self._decoded: dict[str, Level] = {}
 
@@ -39,7 +35,7 @@ class Conditions:
     def hold(self, source: Source, binding: Binding, levels: Mapping[str, LevelState]) -> bool:
         """`when` of a source on a binding. Raises whatever the author's code raises."""
         assert source.when is not None
-        given = {wanted.parameter: self._input(wanted, binding, levels) for wanted in self._read[source.name]}
+        given = {wanted.parameter: self._input(wanted, binding, levels) for wanted in self._asked[source.name]}
         return bool(source.when(**given))
 
     def _input(self, wanted: Input, binding: Binding, levels: Mapping[str, LevelState]) -> Any:
@@ -57,12 +53,3 @@ class Conditions:
         if found is None:
             found = self._decoded[key] = self._types[level_of(key)].model_validate_json(self._values[key])
         return found
-
-
-def _read(source: Source) -> tuple[Input, ...]:
-    """The inputs that a source's `when` takes: those of its parameters' names, or all; never lookups."""
-    assert source.when is not None
-    parameters = inspect.signature(source.when).parameters.values()
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    names = {parameter.name for parameter in parameters}
-    return tuple(x for x in source.inputs if x.kind != "lookup" and (takes_any or x.parameter in names))

@@ -7,6 +7,7 @@ turns, everybody else waits until it is quiet.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -71,6 +72,16 @@ class Graph:
     """Source with a Group input -> (source, field of its input) pairs whose bindings carry the group's value."""
     followers: dict[str, tuple[tuple[str, str], ...]]
     """The reverse: source -> (source with a Group input, field) pairs."""
+    readers: dict[str, tuple[str, ...]]
+    """Level -> sources with an Each or Group input of it."""
+    each_readers: dict[str, tuple[str, ...]]
+    """Level -> sources that run for each of its entries."""
+    asked: dict[str, tuple[Input, ...]]
+    """Source with a `when` -> the inputs that it takes."""
+    asked_levels: frozenset[str]
+    """Levels whose values some `when` reads."""
+    valued: frozenset[str]
+    """Levels whose values must be whole (no blob references) when a plan applies them."""
 
 
 def compile_graph(sources: Iterable[Source], goal: Sequence[str] = ()) -> Graph:
@@ -112,7 +123,24 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = ()) -> Graph:
     steady = {
         level: tuple(name for name in names if not nodes[name].source.is_loop) for level, names in contributors.items()
     }
-    return Graph(nodes, order, contributors, steady, loops, loops_of_level, goals, types, carriers, followers)
+    readers = {level: tuple(node.name for node in nodes.values() if level in node.each) for level in types}
+    each_readers = {level: tuple(name for name in names if not nodes[name].by) for level, names in readers.items()}
+    asked = {name: _asked(node.source) for name, node in nodes.items() if node.source.when is not None}
+    asked_levels = frozenset(kind.level for given in asked.values() for wanted in given for kind in wanted.levels)
+    told = {level for node in nodes.values() if node.by or node.source.carries for level in node.each}
+    return Graph(
+        nodes, order, contributors, steady, loops, loops_of_level, goals, types, carriers, followers,
+        readers, each_readers, asked, asked_levels, asked_levels | told,
+    )  # fmt: skip
+
+
+def _asked(source: Source) -> tuple[Input, ...]:
+    """The inputs that a source's `when` takes: those of its parameters' names, or all; never lookups."""
+    assert source.when is not None
+    parameters = inspect.signature(source.when).parameters.values()
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    names = {parameter.name for parameter in parameters}
+    return tuple(x for x in source.inputs if x.kind != "lookup" and (takes_any or x.parameter in names))
 
 
 def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:

@@ -56,15 +56,6 @@ class Plan:
         self._outside_marks: dict[tuple[int, str], int] = {}
         self._lookers: dict[str, set[tuple[str, str]]] = {}
         self.conditions = Conditions(graph)
-        self._read = {level: [n.name for n in graph.nodes.values() if level in n.each] for level in graph.types}
-        self.each_readers = {
-            level: [name for name in names if not graph.nodes[name].by] for level, names in self._read.items()
-        }
-        """Level -> sources that run for each of its entries."""
-        self.valued = self.conditions.levels | {
-            level for node in graph.nodes.values() if node.by or node.source.carries for level in node.each
-        }
-        """Levels whose values must be whole (no blob references) when they are applied."""
         for track in self.tracks.values():
             if not track.node.each:
                 track.binding(BOARD)
@@ -131,7 +122,7 @@ class Plan:
     def touch_readers(self, binding: Binding) -> None:
         """Have those looked at again that work on what this binding wrote."""
         for key in binding.outputs:
-            for reader in self.each_readers.get(level_of(key), ()):
+            for reader in self.graph.each_readers.get(level_of(key), ()):
                 if key in self.tracks[reader].bindings:
                     self.tracks[reader].touched.add(key)
 
@@ -209,10 +200,10 @@ class Plan:
         if level is None:
             return
         level.set(key, int(version) if live else None)
-        if name in self.conditions.levels:
+        if name in self.graph.asked_levels:
             self.conditions.set(key, value if live else None)
-        fields = orjson.loads(value) if live and value is not None and name in self.valued else {}
-        for reader in self._read[name]:
+        fields = orjson.loads(value) if live and value is not None and name in self.graph.valued else {}
+        for reader in self.graph.readers[name]:
             self._bind(self.tracks[reader], key, int(version) if live else None, fields)
         for word in (key, name):
             for source, id in self._lookers.get(word, ()):

@@ -121,7 +121,7 @@ def is_unknown(plan: Plan, view: View, reader: Node, level: str, by: str) -> boo
 def group_waits(plan: Plan, node: Node, value: str) -> str:
     """The contributor whose active binding carries this group's value; "" when there is none."""
     for name, carried in plan.graph.carriers[node.name]:
-        if plan.tracks[name].by_value[carried, value] > 0:
+        if plan.tracks[name].by_value.get((carried, value), 0) > 0:
             return name
     return ""
 

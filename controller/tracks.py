@@ -8,7 +8,6 @@ Micciancio 1997), so it can be kept up to date one entry at a time.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -133,7 +132,8 @@ class Track:
     gate: tuple[Any, ...] = ()
     active: int = 0
     under_way: int = 0
-    by_value: Counter[tuple[str, str]] = field(default_factory=Counter)
+    by_value: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(field, value) -> active bindings that carry it."""
     ready: set[str] = field(default_factory=set)
     heap: list[tuple[int, str]] = field(default_factory=list)
     """(runs so far, binding): whoever ran least goes first, so nobody starves. Entries no longer ready are dropped late."""
@@ -177,8 +177,10 @@ class Track:
         if was == now and values == carried:
             return False
         self.active += now - was
-        self.by_value.subtract(values)
-        self.by_value.update(carried)
+        for pair in values:
+            self.by_value[pair] -= 1
+        for pair in carried:
+            self.by_value[pair] = self.by_value.get(pair, 0) + 1
         binding.counted = (now, carried)
         return True
 

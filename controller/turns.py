@@ -24,6 +24,10 @@ from controller.settings import Settings
 log = structlog.get_logger(__name__)
 
 
+START = secrets.randbits(40)
+"""Of the numbers of this process' wake-ups: another controller's for the same activation must not meet them."""
+
+
 @dataclass(slots=True)
 class Desk:
     """One board under a controller's eyes."""
@@ -46,8 +50,7 @@ class Desk:
         """The next wake-up for an activation, in place of the last one."""
         priority = self.plan.head.get("priority", "interactive") if self.plan else "interactive"
         last = self.wakes.get(activation)
-        # Starting anywhere: another controller's numbers for the same activation must not meet ours.
-        self.wakes[activation] = number = secrets.randbits(32) if last is None else last + 1
+        self.wakes[activation] = number = START + len(self.wakes) if last is None else last + 1
         return Wake(activation.rpartition(".")[0], priority, board, activation, number, last)
 
 
@@ -120,9 +123,8 @@ class Turns:
         if folded is None:
             return
         graph = self._graph(folded.head)
-        empty = Plan(board, graph)
         for key, value in folded.values.items():
-            if key.partition("/")[0] in empty.valued:
+            if key.partition("/")[0] in graph.valued:
                 folded.values[key] = await self._store.resolve(value)
         desk.plan = Plan.of(folded, graph)
         desk.known = max(desk.known, folded.revision)
@@ -132,7 +134,7 @@ class Turns:
         referring = [
             key
             for key, value in record.values.items()
-            if value.startswith(b'{"$blob"') and key.partition("/")[0] in plan.valued
+            if value.startswith(b'{"$blob"') and key.partition("/")[0] in plan.graph.valued
         ]
         if not referring:
             return record
