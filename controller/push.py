@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
@@ -91,21 +91,22 @@ class PushWorker(Worker):
         self._listener: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def has_room(self, queue: str) -> bool:
-        """See queue.LocalWorker."""
-        return not self._stopping and queue in self._queues and self._free(self._queues[queue][0]) > 0
-
-    def begin(self, jobs: Sequence[Job], later: AbstractSet[str]) -> None:
+    def begin(self, job: Job) -> bool:
         """See queue.LocalWorker. The claim decides who runs an activation, so it need not wait for the pop."""
-        self._hot.update(later & self._queues.keys())
+        if self._stopping or not self.allow_pick_jobs or job.queue not in self._queues:
+            return False
+        if self._free(self._queues[job.queue][0]) <= 0:
+            return False
         if len(self._begun) > 4096:
             self._begun.clear()  # jobs that were replaced before a pop told of them; to look twice is harmless
-        for job in jobs:
-            self._hot.add(job.queue)
-            if self._free(self._queues[job.queue][0]) > 0 and job.id not in self.tasks:
-                self._begun.add(job.id)
-                self._start(job)
-        if jobs:
+        self._begun.add(job.id)
+        self._start(job)
+        return True
+
+    def look(self, queues: AbstractSet[str]) -> None:
+        """See queue.LocalWorker."""
+        self._hot.update(queues & self._queues.keys())
+        if self._hot and not self._stopping:
             if self._popping is None and not self._polling:
                 self._popping = self._pop()
             self._woken.set()

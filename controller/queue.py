@@ -50,7 +50,7 @@ ENQUEUE = QueueScript("enqueue", ("jobs",), ("ttl_ms", "rows"))
 POP = QueueScript("pop", ("queues",), ("job_prefix", "total", "groups"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wake:
     """One wake-up to send: the `number`-th for this activation, in place of an unanswered earlier one."""
 
@@ -66,7 +66,7 @@ class Wake:
         return f"{self.board}:{self.activation}:wake-{number}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """One job as it left its queue."""
 
@@ -78,14 +78,11 @@ class Job:
 class LocalWorker(Protocol):
     """A worker in this process: woken directly, without a token."""
 
-    def has_room(self, queue: str) -> bool:
-        """Whether it serves the queue and has a free slot."""
+    def begin(self, job: Job) -> bool:
+        """Take a job up at once, before its queue has it. Whether it had a free slot for it."""
 
-    def begin(self, jobs: Sequence[Job], later: AbstractSet[str]) -> None:
-        """Take these up at once, and pop them: all of it leaves in one batch with what was enqueued.
-
-        `later`: queues that got more than there are slots for.
-        """
+    def look(self, queues: AbstractSet[str]) -> None:
+        """Pop from these now: in the same turn of the loop, so that it leaves in one batch with what was enqueued."""
 
 
 class Queue:
@@ -103,22 +100,18 @@ class Queue:
         """Send wake-ups, all in one step."""
         names: list[str] = []
         rows: list[str | bytes | int] = []
-        begun: list[Job] = []
-        later: set[str] = set()
+        queues: set[str] = set()
         for wake in wakes:
             queue, id = queue_name(wake.source, wake.priority), wake.id(wake.number)
             old = "" if wake.replaces is None else wake.id(wake.replaces)
             payload = serialize_job(FUNCTION, (wake.board, wake.activation), {}, None, 0, serializer=orjson.dumps)
-            here = self._local is not None and self._local.has_room(queue)
-            if here:
-                begun.append(Job(queue, id, payload))
-            else:
-                later.add(queue)
+            here = self._local is not None and self._local.begin(Job(queue, id, payload))
+            queues.add(queue)
             names += (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
             rows += (id, payload or b"", old, "0" if here else "1")
         sending = self._line.start(Call(ENQUEUE, names, (JOB_TTL_MS, *rows)))
         if self._local is not None:
-            self._local.begin(begun, later)
+            self._local.look(queues)
         await sending
 
     def pop(self, wanted: Sequence[tuple[str, str, int]], total: int) -> Awaitable[list[Job]]:

@@ -132,14 +132,14 @@ class ActivationWorker:
         self._drained = asyncio.Event()
         self._claims = 0
 
-    def has_room(self, queue: str) -> bool:
+    def begin(self, job: Job) -> bool:
         """See queue.LocalWorker."""
-        return self._worker is not None and self._worker.has_room(queue)
+        return self._worker is not None and self._worker.begin(job)
 
-    def begin(self, jobs: Sequence[Job], later: AbstractSet[str]) -> None:
+    def look(self, queues: AbstractSet[str]) -> None:
         """See queue.LocalWorker."""
         if self._worker is not None:
-            self._worker.begin(jobs, later)
+            self._worker.look(queues)
 
     async def serve(self) -> None:
         """Work until `stop`. An error of the server ends arq's loop; it is entered again after a jittered pause."""

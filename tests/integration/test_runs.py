@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from blackboard import Each, knowledge_source
-from blackboard.entries import Answer, Commit, Header, Put, Read
+from blackboard.entries import Answer, Commit, Header, Read
 from blackboard.errors import StorageUnavailable
 from controller.inputs import Decoder
 from tests.fleet import Paper, Sheet, Total, ended, promises, submit
@@ -60,21 +60,23 @@ async def test_an_outage_is_not_the_source_s_failure(redis_url: str, tmp_path: P
         runs.append(1)
         return Total(count=len(runs))
 
-    async with service(redis_url, tmp_path, quick, roles="controller") as running:
-        async with service(redis_url, tmp_path, quick, roles="worker", lease_s=1) as working:
-            whole = working.store.commit
-            left = [1]
+    async with (
+        service(redis_url, tmp_path, quick, roles="controller") as running,
+        service(redis_url, tmp_path, quick, roles="worker", lease_s=1) as working,
+    ):
+        whole = working.store.commit
+        left = [1]
 
-            async def failing(board: str, commit: Commit) -> Answer:
-                if left:
-                    left.pop()
-                    raise StorageUnavailable("just now")
-                return await whole(board, commit)
+        async def failing(board: str, commit: Commit) -> Answer:
+            if left:
+                left.pop()
+                raise StorageUnavailable("just now")
+            return await whole(board, commit)
 
-            working.store.commit = failing  # type: ignore[method-assign]
-            board = await submit(running.store, sources=[quick])
-            assert (await ended(running.store, board))["status"] == "completed"
-            assert await promises(running.store, board) == {"quick": 1}
+        working.store.commit = failing  # type: ignore[method-assign]
+        board = await submit(running.store, sources=[quick])
+        assert (await ended(running.store, board))["status"] == "completed"
+        assert await promises(running.store, board) == {"quick": 1}
 
 
 async def test_a_run_that_is_stopped_closes_its_source(redis_url: str, tmp_path: Path) -> None:

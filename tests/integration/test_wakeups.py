@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -338,7 +339,7 @@ async def _restarted(tmp_path: Path, times: int) -> None:
         for _ in range(times):
             store = await open_store(server.url, Blobs.at("memory://"))
             boards = [await submit(store) for _ in range(10)]
-            await until(lambda: _begun(store, boards[0]))
+            await until(partial(_begun, store, boards[0]))
             await store.close()
             server.kill()
             server = await start_server(directory)
