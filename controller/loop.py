@@ -77,17 +77,27 @@ class Controller:
     async def serve(self) -> None:
         """Decide until `stop`. Errors of the server are waited out."""
         self._stop_listening = self._store.listen(self._heard)
-        pause = 0.2
+        pause, interrupted = 0.2, False
         try:
             while not self._stopping.is_set():
+                began = asyncio.get_running_loop().time()
                 try:
                     await self._hold()
+                    if interrupted:
+                        # What failed meanwhile need not wait for its `check`; a server restarted may know less than we.
+                        interrupted = False
+                        for board, desk in list(self._desks.items()):
+                            self._mark(board, desk, fresh=True)
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._keep_holding())
                         self._following = group.create_task(self._follow())
                         group.create_task(self._sweep())
-                except* StorageError as errors:
-                    log.warning("controller.interrupted", error=str(errors.exceptions[0]))
+                except* Exception as errors:  # whatever it is: boards without a controller would wait for ever
+                    interrupted = True
+                    error = errors.exceptions[0]
+                    log.warning("controller.interrupted", error=f"{type(error).__name__}: {error}")
+                    if asyncio.get_running_loop().time() - began > 30:
+                        pause = 0.2
                     await self._pause(random.uniform(pause / 2, pause))
                     pause = min(pause * 2, 5.0)
         finally:
@@ -212,7 +222,11 @@ class Controller:
             self._mark(row.board, desk)
             again.append(desk.wake(row.board, row.name))
         if again:
-            await self._queue.enqueue(again)
+            try:
+                await self._queue.enqueue(again)
+            except StorageError as error:
+                # Queues may live on a server of their own; the boards' own one still has work for us.
+                log.warning("wakes.unsent", error=str(error))
 
     def _desk(self, board: str) -> Desk:
         desk = self._desks.get(board)
@@ -250,8 +264,9 @@ class Controller:
                 if len(self._ended) > self._most:
                     self._ended.popitem(last=False)
         except StorageError as error:
-            # The board's `check` brings it back.
+            # Soon again; after a longer outage whoever is back first, its `check` or ours.
             desk.plan = None
+            asyncio.get_running_loop().call_later(random.uniform(0.2, 2.0), self._retry, board)
             log.warning("turn.interrupted", board=board, error=str(error))
         except Exception:
             # One board's trouble must not be another's; the `check` tries again, and says so again.

@@ -13,6 +13,7 @@ import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Commit
+from blackboard.errors import StorageError
 from blackboard.events import LogRecord
 from blackboard.ports import Store
 from controller.decide import Decision, Step, decide_plan
@@ -22,6 +23,8 @@ from controller.queue import Queue, Wake
 from controller.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+MOST_GRAPHS = 256
 
 
 START = secrets.randbits(40)
@@ -80,8 +83,9 @@ class Turns:
             decision = decide_plan(plan, now())
             desk.next_at = _next_retry(plan)
             if decision:
-                await self._act(board, desk, plan, decision)
-                if decision.activate and plan is desk.plan and not desk.news:
+                made = await self._act(board, desk, plan, decision)
+                more = decision.retract or decision.cancel  # readers and slots that this decision did not see yet
+                if made and decision.activate and not more and not desk.news:
                     return False  # whoever was woken will be heard of
             elif not desk.again:
                 return False
@@ -98,10 +102,8 @@ class Turns:
             desk.heard.clear()
             again = {"incarnation": secrets.token_hex(6)}
             said = {"reason": f"the server lost revisions {int(head['revision']) + 1} to {plan.revision}"}
-            found = int(head["revision"])
-            await self._store.commit(
-                board, Commit("board.changed", "controller", revision=found, head=again, body=said)
-            )
+            # Whatever happened there since: what was said under the old incarnation no longer holds.
+            await self._store.commit(board, Commit("board.changed", "controller", head=again, body=said))
 
     async def _catch_up(self, board: str, desk: Desk) -> None:
         plan = desk.plan
@@ -112,12 +114,13 @@ class Turns:
                 record = desk.heard.popleft()
                 if record.revision == plan.revision + 1:
                     plan.apply(await self._whole(plan, record))
-            if desk.known <= plan.revision:
+            if (known := desk.known) <= plan.revision:
                 return
             for record in await self._store.log(board, f"{plan.revision}-{2**32}"):
                 if record.revision == plan.revision + 1 and not record.is_note:
                     plan.apply(await self._whole(plan, record))
-            desk.known = plan.revision
+            if desk.known == known:  # else somebody told of more while the log was read
+                desk.known = plan.revision
             return
         folded = await self._store.projection(board)
         if folded is None:
@@ -146,17 +149,24 @@ class Turns:
     def _graph(self, head: Mapping[str, str]) -> Graph:
         words = (head.get("sources", ""), head.get("goal", ""))
         if words not in self._graphs:
+            if len(self._graphs) >= MOST_GRAPHS:
+                self._graphs.clear()  # whoever submits chooses goals and sources
             self._graphs[words] = graph_of(head, self._sources)
         return self._graphs[words]
 
-    async def _act(self, board: str, desk: Desk, plan: Plan, decision: Decision) -> None:
+    async def _act(self, board: str, desk: Desk, plan: Plan, decision: Decision) -> bool:
+        """Commit a decision and wake whom it concerns. Whether it took effect."""
         commit = self._commit_of(decision)
         wakes = [desk.wake(board, step.activation.id) for step in (*decision.activate, *decision.retry)]
         committing = asyncio.ensure_future(self._store.commit(board, commit))
         # On the store's own connection both leave in one batch, the commit first, because it is issued first.
         await (asyncio.sleep(0) if self._with_store else asyncio.wait([committing]))
         if wakes and not (committing.done() and (committing.exception() or not committing.result().ok)):
-            await self._queue.enqueue(wakes)
+            try:
+                await self._queue.enqueue(wakes)
+            except StorageError as error:
+                # The sweeper sends them again.
+                log.warning("wakes.unsent", board=board, error=str(error))
         answer = await committing
         if answer.ok:
             desk.known = max(desk.known, answer.revision)
@@ -167,6 +177,7 @@ class Turns:
         else:
             desk.plan = None
             desk.known = max(desk.known, plan.revision + 1)
+        return answer.ok
 
     def _commit_of(self, decision: Decision) -> Commit:
         grace = self._settings.wake_grace_ms
