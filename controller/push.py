@@ -248,8 +248,8 @@ class PushWorker(Worker):
                 queue = name.replace("arq:wake:", "arq:queue:", 1)
                 if queue in self._queues:
                     self._hot.add(queue)
-                    if self._free(self._queues[queue][0]) <= 0:
-                        # It had room when this began to block: the token is for somebody who still has.
+                    if self._stopping or self._free(self._queues[queue][0]) <= 0:
+                        # There was room when this began to block: the token is for somebody who still has.
                         await self._pass_on(name)
                 self._woken.set()
                 # Let the poll take what woke us before asking which queues still have room.

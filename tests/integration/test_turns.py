@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from blackboard import Each, knowledge_source
@@ -20,6 +21,12 @@ from controller.settings import Settings
 from controller.turns import Desk, Turns
 from tests.fleet import SOURCES, Paper, Total, ended, promises, submit, until
 from tests.integration.test_wakeups import NEVER, service
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boards whose `check` comes too late to help."""
+    monkeypatch.setenv("BLACKBOARD_CHECK_S", "60")
 
 
 @knowledge_source()
