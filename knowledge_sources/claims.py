@@ -8,9 +8,9 @@ from hashlib import blake2b
 from typing import Literal
 
 from blackboard import Claim, Each, Page, knowledge_source
-from knowledge_sources.checks.words import NEGATIONS, STOPWORDS, Token, tokens
 from knowledge_sources.passages import where
 from knowledge_sources.sentences import is_row, sentences
+from knowledge_sources.words import NEGATIONS, STOPWORDS, Token, tokens
 
 MAX_PER_PAGE = 40
 MIN_WORDS, MAX_WORDS = 5, 80

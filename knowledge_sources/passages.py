@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from blackboard import All, knowledge_source
 from blackboard.levels import Page, Passages, Where
-from knowledge_sources.checks.words import content, tokens
 from knowledge_sources.sentences import sentences
+from knowledge_sources.words import content, tokens
 
 K1, B = 1.2, 0.75
 """The usual BM25 parameters: Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009)."""

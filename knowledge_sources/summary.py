@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from blackboard import All, knowledge_source
 from blackboard.levels import Page, Summary, Where
-from knowledge_sources.checks.words import content, tokens
 from knowledge_sources.passages import where
 from knowledge_sources.sentences import is_row, sentences
+from knowledge_sources.words import content, tokens
 
 if TYPE_CHECKING:
     import numpy as np

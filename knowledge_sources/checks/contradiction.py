@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from knowledge_sources.checks.lexicon import NUMBER_WORDS, fellows, opposites
-from knowledge_sources.checks.words import NEGATIONS, Token, content, stem, tokens
+from knowledge_sources.words import NEGATIONS, Token, content, stem, tokens
 
 SAME_SUBJECT = 0.8
 """The share of the claim's words that the passage must say too, and of the passage's that the claim says: `BACK`."""

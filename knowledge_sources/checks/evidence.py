@@ -10,8 +10,8 @@ from functools import lru_cache
 from blackboard.levels import Where
 from knowledge_sources.checks.contradiction import contradiction
 from knowledge_sources.checks.judge import Judgement, Label, judge
-from knowledge_sources.checks.words import content, tokens
 from knowledge_sources.passages import Index
+from knowledge_sources.words import content, tokens
 
 NEAREST = 8
 """Passages that are looked at for one claim; the right one is among the first five for 98 % of claims."""

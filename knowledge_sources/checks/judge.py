@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Literal
 
 from knowledge_sources.checks.lexicon import NUMBER_WORDS, fellows, opposites
-from knowledge_sources.checks.words import NEGATIONS, STOPWORDS, Token, content, tokens
 from knowledge_sources.sentences import sentences
+from knowledge_sources.words import NEGATIONS, STOPWORDS, Token, content, tokens
 
 Label = Literal["supported", "refuted", "not_enough_information"]
 

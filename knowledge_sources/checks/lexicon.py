@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
-from knowledge_sources.checks.words import stem
+from knowledge_sources.words import stem
 
 _UP = """
 increase raise rise grow growth gain promote enhance induce activate elevate boost improve stimulate upregulate accelerate
@@ -53,7 +55,7 @@ NUMBER_WORDS = {word: value for value, word in enumerate(_ONES.split())} | {
 
 
 @cache
-def opposites() -> dict[str, frozenset[str]]:
+def opposites() -> Mapping[str, frozenset[str]]:
     """Stem -> stems that say the opposite."""
     found: dict[str, set[str]] = {}
     up, down = {stem(w) for w in _UP.split()}, {stem(w) for w in _DOWN.split()}
@@ -66,7 +68,7 @@ def opposites() -> dict[str, frozenset[str]]:
         if a != b:
             found.setdefault(a, set()).add(b)
             found.setdefault(b, set()).add(a)
-    return {word: frozenset(others - {word}) for word, others in found.items()}
+    return MappingProxyType({word: frozenset(others - {word}) for word, others in found.items()})
 
 
 @cache

@@ -8,9 +8,10 @@ only be read one way, a month name's place, then the country the page seems to c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cache
+from types import MappingProxyType
 
 from knowledge_sources.mentions.found import Found
 
@@ -88,9 +89,9 @@ _SCAN = 20_000
 
 
 @cache
-def month_numbers() -> dict[str, int]:
+def month_numbers() -> Mapping[str, int]:
     """Month names and abbreviations, lower case, to 1..12."""
-    return {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
+    return MappingProxyType({word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()})
 
 
 def find_dates(text: str) -> list[Found]:

@@ -1,12 +1,12 @@
-"""Words as the checks compare them: tokens, stems, and the numbers a text states."""
+"""Words as they are compared: tokens, stems, and the numbers a text states."""
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
 TOKEN = re.compile(r"[^\W_]+(?:[.,:/](?=\d)\d+)*(?:['’](?:s|t|re|ve|ll|d|m)\b)?")
 
@@ -41,18 +41,28 @@ class Token:
     stem: str
 
 
-@cache
-def _stemmer() -> Any:
-    from snowballstemmer import stemmer
+class _Stemmer(threading.local):
+    """One stemmer per thread: it keeps the word it is working on in itself, and sources run in threads."""
 
-    return stemmer("english")
+    def __init__(self) -> None:
+        from snowballstemmer import stemmer
+
+        self._stemmer = stemmer("english")
+
+    def __call__(self, word: str) -> str:
+        return str(self._stemmer.stemWord(word))
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> _Stemmer:
+    return _Stemmer()
 
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """The Snowball English stem of a word, lower-cased, without a possessive 's."""
     low = word.lower().replace("’", "'").removesuffix("'s")
-    return str(_stemmer().stemWord(low)) if low.isalpha() else low
+    return _stemmer()(low) if low.isalpha() else low
 
 
 def tokens(text: str) -> list[Token]:
