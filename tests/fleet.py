@@ -182,6 +182,14 @@ class Process:
         self._process.kill()
         self._process.wait()
 
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
     def end(self, seconds: float = 30.0) -> int:
         """SIGTERM, and its exit code."""
         self._process.send_signal(signal.SIGTERM)

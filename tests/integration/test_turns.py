@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,19 @@ async def test_a_server_that_lost_its_tail_is_found_out_when_it_is_back(redis_ur
             return now is not None and now["incarnation"] != head["incarnation"]
 
         await until(redrawn, 8)
+
+
+async def test_nothing_is_left_of_a_service_that_stops_in_a_flood(redis_url: str, tmp_path: Path) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    before = asyncio.all_tasks()
+    async with service(redis_url, tmp_path, *SOURCES, roles="controller worker", drain_s=0.2) as running:
+        boards = [await submit(running.store) for _ in range(30)]
+        await asyncio.sleep(0.15)
+    gc.collect()
+    assert complaints == []
+    assert asyncio.all_tasks() == before
+    async with service(redis_url, tmp_path, *SOURCES, roles="controller worker") as running:
+        for board in boards:
+            assert (await ended(running.store, board))["status"] == "completed"
+            await promises(running.store, board)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -89,7 +91,7 @@ async def test_other_processes_are_woken_at_once(redis_url: str, redis_store: Re
         assert (await ended(redis_store, board))["status"] == "completed"
         found = await waits(redis_store, board)
         assert len(found) == PAGES + 3
-        assert max(found) < 1000, found
+        assert max(found) < 3000, found  # far from a poll, a sweep or a check
     finally:
         assert [process.end() for process in fleet] == [0, 0, 0]
 
@@ -297,7 +299,7 @@ async def test_a_worker_ended_in_a_flood_loses_nothing(redis_url: str, redis_sto
         await asyncio.sleep(0.5)
         began = time.monotonic()
         assert fleet.pop().end() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 12
         for board in boards:
             assert (await ended(redis_store, board))["status"] == "completed"
         for board in boards[::10]:
@@ -393,3 +395,69 @@ async def _begun(store: RedisStore, board: str) -> bool:
 
 async def _true(value: bool) -> bool:
     return value
+
+
+async def test_connections_killed_again_and_again(redis_url: str, redis_store: RedisStore, tmp_path: Path) -> None:
+    pace = {"TEST_PACE": "0.3"}
+    fleet = [Process(role, url=redis_url, data=tmp_path, **pace) for role in ("controller", "worker")]
+    try:
+        await ended(redis_store, await submit(redis_store))
+        boards = [await submit(redis_store) for _ in range(10)]
+        async with Redis.from_url(redis_url) as client:
+            for _ in range(12):
+                await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                await asyncio.sleep(0.25)
+        for board in boards:
+            assert (await ended(redis_store, board))["status"] == "completed"
+            runs = await promises(redis_store, board)
+            assert (runs["split"], runs["count"], runs["total"]) == (1, PAGES, 1)
+        assert [process.end() for process in fleet] == [0, 0]
+    finally:
+        for process in fleet:
+            process.kill()
+
+
+async def test_a_worker_that_slept_through_its_lease_changes_nothing(
+    redis_url: str, redis_store: RedisStore, tmp_path: Path
+) -> None:
+    pace = {"TEST_PACE": "5"}
+    fleet = [Process(role, url=redis_url, data=tmp_path, **pace) for role in ("controller", "worker")]
+    try:
+        board = await submit(redis_store)
+        await until(partial(_begun, redis_store, board))
+        fleet[1].pause()
+        fleet.append(Process("worker", url=redis_url, data=tmp_path, TEST_PACE="0.1"))
+        assert (await ended(redis_store, board))["status"] == "completed"
+        second = await submit(redis_store)
+        fleet[1].resume()
+        assert (await ended(redis_store, second))["status"] == "completed"
+        for one in (board, second):
+            runs = await promises(redis_store, one)
+            assert (runs["split"], runs["count"], runs["total"]) == (1, PAGES, 1)
+        assert [process.end() for process in fleet] == [0, 0, 0]
+    finally:
+        for process in fleet:
+            process.kill()
+
+
+@pytest.mark.faults
+async def test_a_server_that_hangs_for_longer_than_a_lease(tmp_path: Path) -> None:
+    server = await start_server(tmp_path / "server")
+    fleet = [Process(role, url=server.url, data=tmp_path, TEST_PACE="0.5") for role in ("controller", "worker")]
+    store = await open_store(server.url, Blobs.at("memory://"))
+    try:
+        boards = [await submit(store) for _ in range(5)]
+        await until(partial(_begun, store, boards[0]))
+        os.kill(server.pid, signal.SIGSTOP)
+        await asyncio.sleep(6)
+        os.kill(server.pid, signal.SIGCONT)
+        for board in boards:
+            assert (await ended(store, board))["status"] == "completed"
+            await promises(store, board)
+        assert [process.end() for process in fleet] == [0, 0]
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+        for process in fleet:
+            process.kill()
+        await store.close()
+        await server.stop()
