@@ -56,7 +56,7 @@ class Script:
         return Call(self, (key,), args)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A script with its keys and arguments."""
 

@@ -99,7 +99,7 @@ class Header:
         return f"{state}|{pin}|{self.digest}|{self.size}|{self.confidence:.4g}|{self.owner}|{self.activation}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Activation:
     """One run of a source on one binding, as the agenda holds it.
 
@@ -175,7 +175,7 @@ class Retract:
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AgendaWrite:
     """Set one activation's record. `due_ms`: milliseconds from now at which the sweeper looks at it again; None: never."""
 
@@ -192,7 +192,7 @@ class Fork:
     agenda: Mapping[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """All or nothing: checks, writes, one log record.
 
@@ -237,7 +237,7 @@ class Mismatch:
     actual: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a commit came to.
 
@@ -257,7 +257,7 @@ class Answer:
         return self.status == "committed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Read:
     """One input as the claim found it; `value` is None when the entry is gone."""
 
@@ -266,7 +266,7 @@ class Read:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claimed:
     """What a claim came to. `wrote`: live keys an earlier epoch of the same activation left behind."""
 

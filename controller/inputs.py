@@ -41,9 +41,10 @@ class Decoder:
             value = await self._store.resolve(read.value)
         except (BlobMissing, BlobCorrupt) as error:
             raise PermanentFailure(f"the bytes of {read.key} are lost: {error}", hint="submit it again") from error
-        found = kind.model_validate_json(value)
         header = read.header
-        found._entry = EntryRef(read.key, header.version, header.owner, header.confidence)
+        found = kind.model_validate_json(value).read_from(
+            EntryRef(read.key, header.version, header.owner, header.confidence)
+        )
         # Somebody else may have decoded it while its bytes were fetched.
         if len(value) >= self.LARGE and slot not in self._kept:
             self._kept[slot] = (len(value), found)

@@ -6,6 +6,7 @@ board's agenda is the record of work, and the sweeper sends a wake-up again when
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ CLASSES: tuple[Class, ...] = ("interactive", "batch")
 FUNCTION = "activate"
 JOB_TTL_MS = 30 * 86_400_000
 """arq's own day would let a job expire, without a hook, while it waits in a long queue."""
+
+
+TURNS = 3
+"""Turns of the loop after which the claims of what was begun here have left: the jobs need not hold them up."""
 
 
 def queue_name(source: str, priority: str) -> str:
@@ -101,14 +106,18 @@ class Queue:
         names: list[str] = []
         rows: list[str | bytes | int] = []
         queues: set[str] = set()
+        begun = False
         for wake in wakes:
             queue, id = queue_name(wake.source, wake.priority), wake.id(wake.number)
             old = "" if wake.replaces is None else wake.id(wake.replaces)
             payload = serialize_job(FUNCTION, (wake.board, wake.activation), {}, None, 0, serializer=orjson.dumps)
             here = self._local is not None and self._local.begin(Job(queue, id, payload))
+            begun |= here
             queues.add(queue)
             names += (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
             rows += (id, payload or b"", old, "0" if here else "1")
+        for _ in range(TURNS if begun else 0):
+            await asyncio.sleep(0)
         sending = self._line.start(Call(ENQUEUE, names, (JOB_TTL_MS, *rows)))
         if self._local is not None:
             self._local.look(queues)

@@ -13,7 +13,6 @@ import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Commit
-from blackboard.errors import StorageError
 from blackboard.events import LogRecord
 from blackboard.ports import Store
 from controller.decide import Decision, Step, decide_plan
@@ -159,14 +158,13 @@ class Turns:
         commit = self._commit_of(decision)
         wakes = [desk.wake(board, step.activation.id) for step in (*decision.activate, *decision.retry)]
         committing = asyncio.ensure_future(self._store.commit(board, commit))
-        # On the store's own connection both leave in one batch, the commit first, because it is issued first.
-        await (asyncio.sleep(0) if self._with_store else asyncio.wait([committing]))
-        if wakes and not (committing.done() and (committing.exception() or not committing.result().ok)):
-            try:
-                await self._queue.enqueue(wakes)
-            except StorageError as error:
-                # The sweeper sends them again.
-                log.warning("wakes.unsent", board=board, error=str(error))
+        if not self._with_store:
+            await asyncio.wait([committing])
+        # On the store's own connection order is kept: the commit, issued first, arrives before what it allows.
+        if wakes and (self._with_store or (not committing.exception() and committing.result().ok)):
+            enqueuing = asyncio.ensure_future(self._queue.enqueue(wakes))
+            await asyncio.wait([committing, enqueuing])
+            enqueuing.result()
         answer = await committing
         if answer.ok:
             desk.known = max(desk.known, answer.revision)

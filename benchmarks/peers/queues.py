@@ -36,6 +36,7 @@ class Stages:
             if await self._redis.incr(f"bench:{document}:joined") == 2:
                 await self._enqueue("fact_check", document)
         else:
+            await self._redis.set(f"bench:{document}:done", b"1")
             self._waiters.done(document)
 
     async def submit(self) -> None:
