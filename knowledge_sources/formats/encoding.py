@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 MARKS: Final = (
@@ -15,6 +16,7 @@ MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 SAMPLE: Final = 200_000
+WIDE_SAMPLE: Final = 20_000
 CONTROL: Final = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -70,15 +72,54 @@ def _wide(data: bytes) -> Decoded | None:
     for name in names:
         whole = len(data) - len(data) % (4 if "32" in name else 2)
         text = _strict(data[:whole], name)
-        if text is not None and _is_text(text) and _share(text, _LIKELY) > 0.9:
+        if text and _is_text(text) and _is_one_script(text[:WIDE_SAMPLE]):
             return Decoded(text, name)
     return None
 
 
-def _share(text: str, pattern: re.Pattern[str]) -> float:
-    return len(pattern.findall(text[:SAMPLE])) / max(1, len(text[:SAMPLE]))
+def _is_one_script(sample: str) -> bool:
+    """Pairs of bytes of anything are characters of some script; a text's are of one, and not of its rarest letters.
+
+    Two ASCII bytes read as one character make a Chinese one, so that Chinese is believed only where frequent characters
+    of Chinese or Japanese stand in it.
+    """
+    foreign = [char for char in sample if char > "\x7f" and not _MARK.match(char)]
+    if len(_LIKELY.findall(sample)) < len(sample) * 0.9:
+        return False
+    if any(ord(char) & 0xFF == 0 and char not in _USUAL_EAST for char in foreign) and len(foreign) < 50:
+        return False
+    if not foreign:
+        return True
+    pairs = [pair for pair in pairwise(sample) if any(char > "\x7f" and char.isalpha() for char in pair)]
+    strange = sum(not _may_meet(*pair) for pair in pairs)
+    unknown = sum(char.isalpha() and _family(char) < 0 for char in foreign)
+    if strange > len(pairs) * 0.1 or unknown > len(foreign) * 0.1:
+        return False
+    eastern = [char for char in foreign if _family(char) == _EAST]
+    usual = sum(char in _USUAL_EAST for char in eastern)
+    return len(eastern) < len(sample) / 3 or usual >= len(eastern) * 0.15
 
 
+def _family(char: str) -> int:
+    return next((number for number, family in enumerate(_FAMILIES) if family.match(char)), -1)
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether two neighbours can stand in one word, or do not make a word at all."""
+    if not (one.isalpha() and other.isalpha()):
+        return True
+    return _family(one) == _family(other) or (min(one, other) <= "\x7f" and _family(max(one, other)) == _EAST)
+
+
+_MARK: Final = re.compile(r"[\u00a0-\u00bf\u2000-\u206f\u20a0-\u22ff\u2500-\u27bf\u3000-\u301f\uff00-\uffef]")
+_FAMILIES: Final = tuple(
+    re.compile(f"[{family}]")
+    for family in (
+        r"\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3", r"A-Za-z\u00c0-\u024f\u1e00-\u1eff", r"\u0370-\u03ff", r"\u0400-\u052f",
+        r"\u0590-\u05ff", r"\u0600-\u06ff", r"\u0900-\u0dff", r"\u0e00-\u0e7f",
+    )
+)  # fmt: skip
+_EAST: Final = 0
 _LIKELY: Final = re.compile(
     r"[\t\n\r -~\u00a0-\u06ff\u0900-\u0e7f\u1e00-\u206f\u20a0-\u22ff"
     r"\u2500-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
@@ -132,6 +173,7 @@ _PUNCTUATION: Final = frozenset("\xa0€‘’“”–—…•«»°§£©®�
 _LATIN_1: Final = "éèàçùâêîôûëïüäößñáíóúåøæãõìòÉÀÜÖÄ¿¡"
 _KANA: Final = "".join(map(chr, (*range(0x3041, 0x30FF), 0x3001, 0x3002)))
 _HANGUL: Final = "".join(map(chr, range(0xAC00, 0xD7A4)))
+_USUAL_EAST: Final = _COMMON_HAN.union(_KANA, _HANGUL)
 _HAN: Final = "".join(map(chr, (*range(0x4E00, 0xA000), *range(0x3000, 0x3018), *range(0xFF00, 0xFF60))))
 _CYRILLIC: Final = "".join(map(chr, range(0x410, 0x450))) + "ЁёЄєІіЇїҐґ"
 _GREEK: Final = "".join(map(chr, range(0x386, 0x3CF)))

@@ -56,8 +56,32 @@ def test_utf_8_comes_back_as_it_went_in(text: str) -> None:
     assert found is None or found.text == text.removeprefix("\ufeff") or "\ufffd" in text or "\uffff" in text
 
 
-def test_noise_is_no_text() -> None:
-    assert decode(random.Random(7).randbytes(2000)) is None
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "text",
+    ["Hi", "Größe: 5 €\n", "Привет, мир. ", "契約は東京で締結された。 ", "本合同由双方在北京签订 ", "계약은 서울 "],
+)
+def test_short_wide_text_without_a_mark(text: str, order: str) -> None:
+    found = decode(text.encode(order))
+    assert found is not None
+    assert found.text == text
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"\x00\x01\x02rubbish", b"rubbish\x00\x01\x02", b"A\x00\x01\x02rubbish", b"hello\x00world!", b"hello worlds\x00\x00\x00",
+     b"\x00asm\x01\x00\x00\x00", b"\x00" * 9 + b"name" + b"\x00" * 9, b"\x03\x00data\x05\x00more\x07\x00",
+     b"magic\x00key=value\x00other=thing\x00"],
+)  # fmt: skip
+def test_binary_that_pairs_up_to_characters_is_no_text(junk: bytes) -> None:
+    assert decode(junk) is None
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 10, 50, 2000])
+def test_noise_is_no_text(size: int) -> None:
+    random_bytes = random.Random(7)
+    assert all(decode(b"\x00\x01" + random_bytes.randbytes(size)) is None for _ in range(100))
+    assert decode(random_bytes.randbytes(2000)) is None
 
 
 @given(st.lists(st.one_of(st.just(PAGE_BREAK), st.text("ab .\n", max_size=200)), max_size=30), st.integers(20, 200))
