@@ -241,7 +241,10 @@ def claim(
     for key, version, checked in there.inputs:
         header = board.header(key)
         current = header.version if header is not None and (header.live or checked) else 0
-        if checked and again is None and (current != version or (header is not None and not header.live)):
+        moved = current != version or (header is not None and not header.live)
+        # What an earlier epoch wrote itself is no move: else nobody could ever take a reviser over.
+        own = header is not None and header.live and header.activation == activation
+        if checked and again is None and moved and not own:
             return Claimed("stale"), None
         reads.append(Read(key, header, board.values.get(key)))
         inputs.append((key, current, checked))

@@ -51,7 +51,11 @@ local reads, words = {}, {}
 for at, key in ipairs(keys) do
   local text, current, life = headers[at], '0', 'none'
   if text then current, life = string.match(text, '^(%d+)|(%a+)|') end
-  if marks[at] == '=' and not again and (current ~= versions[at] or life == 'gone') then return { 'stale' } end
+  if marks[at] == '=' and not again and (current ~= versions[at] or life == 'gone') then
+    -- What an earlier epoch wrote itself is no move: else nobody could ever take a reviser over.
+    local writer = life == 'live' and string.match(text, '|([^|]*)|[^|]*$')
+    if writer ~= activation then return { 'stale' } end
+  end
   -- An unchecked input that is gone was not read: the record says so, or the run would look outdated at once.
   if life == 'gone' and marks[at] ~= '=' then current = '0' end
   words[at] = marks[at] .. key .. '@' .. current

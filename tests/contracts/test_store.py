@@ -400,6 +400,20 @@ class TestClaiming:
         assert (await store.claim(board, "a1", nonce="n", lease_ms=1000, worker="w")).status == "stale"
         assert (await consistent(store, board), await store.leases(board)) == (before, {})
 
+    async def test_what_an_earlier_epoch_wrote_itself_is_no_move(self, store: Store) -> None:
+        board = await new_board(store)
+        await person(store, board, put("page/1", "one"))
+        await agenda(store, board, activation("a1", inputs="=page/1@1"))
+        await store.claim(board, "a1", nonce="n", lease_ms=1, worker="lost")
+        half = Commit("contribution.committed", "polish", mode="reviser", activation="a1", fence=("a1", 1),
+                      writes=(put("page/1", "half"),))  # fmt: skip
+        assert (await store.commit(board, half)).ok
+        await asyncio.sleep(0.01)
+        taken = await store.claim(board, "a1", nonce="m", lease_ms=60_000, worker="next")
+        assert taken.status == "claimed" and taken.activation is not None
+        assert taken.activation.inputs == (("page/1", 2, True),)
+        await consistent(store, board)
+
     @pytest.mark.parametrize("status", ["done", "failed", "stale", "cancelled"])
     async def test_finished(self, store: Store, status: str) -> None:
         board = await new_board(store)

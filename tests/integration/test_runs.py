@@ -9,10 +9,11 @@ from pathlib import Path
 import orjson
 
 from blackboard import Each, knowledge_source
-from blackboard.entries import Answer, Commit, Header, Read
+from blackboard.entries import Answer, Commit, Header, Put, Read
 from blackboard.errors import StorageUnavailable
+from controller.activation import Run
 from controller.inputs import Decoder
-from tests.fleet import Paper, Sheet, Total, ended, promises, submit
+from tests.fleet import SOURCES, Paper, Sheet, Total, ended, promises, submit, until
 from tests.integration.test_wakeups import service
 
 
@@ -161,10 +162,90 @@ async def test_rolling_restarts_and_moved_inputs_are_no_losses(redis_url: str, t
         assert activation is not None and (activation.status, activation.epoch) == ("pending", 3)
         claimed = await running.store.claim(board, id, nonce="by hand", lease_ms=30_000, worker="hand")
         assert claimed.activation is not None
-        from controller.activation import Run
-
         run = Run(running.store, patient, board, claimed.activation, claimed, {}, Decoder(running.store), 0.01)
         assert await run._stale() == "stale"
         calm.append(True)
         async with service(redis_url, tmp_path, patient, roles="worker"):
             assert (await ended(running.store, board))["status"] == "completed"
+
+
+async def test_a_reviser_lost_after_it_wrote_its_own_input_is_taken_over(redis_url: str, tmp_path: Path) -> None:
+    """What the lost epoch wrote is no move of its inputs: else nobody could ever claim it again."""
+
+    @knowledge_source()
+    async def first(paper: Each[Paper]) -> Sheet:
+        return Sheet(number=1, text="draft")
+
+    @knowledge_source(revises=(Sheet,), max_rounds=1)
+    async def polish(sheet: Each[Sheet]) -> Sheet:
+        return Sheet(number=1, text="polished")
+
+    both = (first, polish)
+    async with service(redis_url, tmp_path, *both, roles="controller") as running:
+        board = await submit(running.store, sources=both)
+        async with service(redis_url, tmp_path, first, roles="worker"):
+
+            async def pending() -> str:
+                folded = await running.store.projection(board)
+                return next((id for id in folded.agenda if id.startswith("polish.")), "") if folded else ""
+
+            id: str = await until(pending)
+        claimed = await running.store.claim(board, id, nonce="lost", lease_ms=200, worker="lost")
+        assert claimed.activation is not None
+        run = Run(running.store, polish, board, claimed.activation, claimed, {}, Decoder(running.store), 0.01)
+        half = Put("sheet/0001", orjson.dumps({"number": 1, "text": "half polished"}))
+        assert (await run._commit("contribution.committed", puts=[half])).ok
+        async with service(redis_url, tmp_path, *both, roles="worker"):
+            assert (await ended(running.store, board, 10))["status"] == "completed"
+            folded = await running.store.projection(board)
+            assert folded is not None
+            assert orjson.loads(folded.values["sheet/0001"])["text"] == "polished"
+            await promises(running.store, board)
+
+
+async def test_a_reviser_may_write_its_own_input_more_than_once(redis_url: str, tmp_path: Path) -> None:
+    @knowledge_source()
+    async def first(paper: Each[Paper]) -> Sheet:
+        return Sheet(number=1, text="draft")
+
+    @knowledge_source(revises=(Total, Sheet), max_rounds=1)
+    async def polish(sheet: Each[Sheet]) -> AsyncIterator[Sheet | Total]:
+        yield Sheet(number=1, text="polished")
+        await asyncio.sleep(0.7)
+        yield Total(count=2)
+
+    both = (first, polish)
+    async with service(redis_url, tmp_path, *both, roles="controller worker") as running:
+        board = await submit(running.store, sources=both)
+        assert (await ended(running.store, board, 10))["status"] == "completed"
+        runs = await promises(running.store, board)
+        assert runs == {"first": 1, "polish": 1}
+        folded = await running.store.projection(board)
+        assert folded is not None
+        assert orjson.loads(folded.values["sheet/0001"])["text"] == "polished"
+
+
+async def test_what_a_run_looked_up_makes_it_run_again(redis_url: str, tmp_path: Path) -> None:
+    async with service(redis_url, tmp_path, *SOURCES, roles="controller worker", sweep_s=0.2) as running:
+        store = running.store
+        board = await submit(store, hold="review")
+
+        async def echoed() -> int:
+            folded = await store.projection(board)
+            found = [v for k, v in folded.values.items() if k.startswith("echo/")] if folded else []
+            return int(orjson.loads(found[0])["seen"]) if found else 0
+
+        first: int = await until(echoed)
+        words = Put("words/0001", orjson.dumps({"number": 1, "count": 100}), pin=True)
+        answer = await store.commit(
+            board, Commit("contribution.committed", "person:ann", mode="person", writes=(words,), id="ann")
+        )
+        assert answer.ok
+
+        async def more() -> bool:
+            return await echoed() > first + 90
+
+        await until(more, 10)
+        await store.commit(board, Commit("board.changed", "person:ann", mode="person", head={"approved": "ann"}))
+        assert (await ended(store, board))["status"] == "completed"
+        await promises(store, board)
