@@ -249,3 +249,17 @@ async def test_what_a_run_looked_up_makes_it_run_again(redis_url: str, tmp_path:
         await store.commit(board, Commit("board.changed", "person:ann", mode="person", head={"approved": "ann"}))
         assert (await ended(store, board))["status"] == "completed"
         await promises(store, board)
+
+
+async def test_a_cancellation_that_leaks_out_of_a_source_is_a_failure(redis_url: str, tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    @knowledge_source(attempts=2)
+    async def leaky(paper: Each[Paper]) -> Total:
+        tries.append(1)
+        raise asyncio.CancelledError
+
+    async with service(redis_url, tmp_path, leaky, roles="controller worker") as running:
+        board = await submit(running.store, sources=[leaky])
+        assert "cancelled from within" in (await ended(running.store, board))["outcome"]
+        assert len(tries) == 2

@@ -461,3 +461,41 @@ async def test_a_server_that_hangs_for_longer_than_a_lease(tmp_path: Path) -> No
             process.kill()
         await store.close()
         await server.stop()
+
+
+async def test_a_job_that_says_nothing_is_sent_again(redis_url: str, tmp_path: Path) -> None:
+    """It expired in its queue, or comes from a release whose functions have other names."""
+
+    @knowledge_source()
+    async def quick(paper: Each[Paper]) -> Total:
+        return Total(count=1)
+
+    async with (
+        Redis.from_url(redis_url) as client,
+        service(redis_url, tmp_path, quick, roles="controller", wake_grace_s=1.5) as running,
+    ):
+        boards = [await submit(running.store, sources=[quick]) for _ in range(2)]
+
+        async def queued() -> list[bytes]:
+            found: list[bytes] = await client.zrange("arq:queue:quick:interactive", 0, -1)
+            return found if len(found) == 2 else []
+
+        expired, foreign = await until(queued)
+        await client.delete(b"arq:job:" + expired)
+        await client.set(b"arq:job:" + foreign, b'{"t":1,"f":"renamed","a":[],"k":{},"et":1}')
+        async with service(redis_url, tmp_path, quick, roles="worker"):
+            for board in boards:
+                assert (await ended(running.store, board))["status"] == "completed"
+                assert await promises(running.store, board) == {"quick": 1}
+
+
+async def test_a_worker_whose_loop_was_blocked_takes_no_more_until_it_is_well(redis_url: str, tmp_path: Path) -> None:
+    async with service(redis_url, tmp_path, *SOURCES, roles="controller worker", lease_s=0.6) as running:
+        await ended(running.store, await submit(running.store))
+        assert running.worker is not None and running.worker._worker is not None
+        arq = running.worker._worker
+        time.sleep(5.5)  # a source that blocks the event loop
+        await until(lambda: _true(not arq.allow_pick_jobs), 2)
+        board = await submit(running.store)
+        assert (await ended(running.store, board))["status"] == "completed"
+        assert arq.allow_pick_jobs
