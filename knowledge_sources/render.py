@@ -15,7 +15,8 @@ QUOTE = 160
 
 _GROUPS: tuple[tuple[str, tuple[MentionType, ...]], ...] = (
     ("Parties", ("organisation", "person")),
-    ("Dates", ("date", "term")),
+    ("Dates", ("date",)),
+    ("Terms", ("term",)),
     ("Amounts", ("amount",)),
     ("Places", ("address", "location")),
     ("Numbers", ("identifier",)),
@@ -24,7 +25,16 @@ _GROUPS: tuple[tuple[str, tuple[MentionType, ...]], ...] = (
 _LABELS = {"refuted": "REFUTED", "not_enough_information": "NOT CONFIRMED", "supported": "SUPPORTED"}
 HARD_SPACE = "\u00a0"
 _SPACE = re.compile(r"[ \t\r\n\f\v]+")
-_NUMBERED = re.compile(r"^[a-z]+_number:")
+_ROLES = {
+    "amount_untaxed": "before tax",
+    "po_number": "purchase order number",
+    "vat": "VAT number",
+    "iban": "IBAN",
+    "bic": "BIC",
+}
+_MINOR = frozenset(["line_amount"])
+_KIND = re.compile(r"^([a-z]+(?:_[a-z]+)*):")
+_SUM = re.compile(r"(-?)(\d{4,15})(\.\d{2}(?: [A-Z]{3})?| [A-Z]{3})")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -33,12 +43,14 @@ def render_text(report: Report) -> str:
 
     A document's text is untrusted: control characters, which could steer a terminal, are taken out.
     """
+    wrong = any(finding.label == "refuted" for finding in report.findings)
     lines = [
         *_heading(report),
+        *(_findings(report) if wrong else ()),
         *_fields(report),
         *_entities(report.entities),
         *_summary(report),
-        *_findings(report),
+        *(() if wrong else _findings(report)),
         *_notes(report),
     ]
     return _CONTROL.sub("", "\n".join(lines).rstrip()) + "\n"
@@ -46,31 +58,62 @@ def render_text(report: Report) -> str:
 
 def _heading(report: Report) -> Iterator[str]:
     yield _line(report.title)
-    pages = f"{report.pages_read} of {report.pages} pages read" if report.pages != 1 else "1 page"
+    pages = "1 page" if report.pages == 1 else f"{report.pages} pages"
+    if report.pages_read < report.pages:
+        pages = f"{report.pages_read} of {pages} read"
     yield f"{report.kind or 'document'}, {pages}, {report.words:,} words"
 
 
 def _fields(report: Report) -> Iterator[str]:
-    if not report.fields:
+    """The facts, one a row; the currency only where no sum shows it."""
+    shown = {_role(name): _money(value) for name, value in report.fields.items() if value and name != "currency"}
+    currency = report.fields.get("currency", "")
+    if currency and not any(value.endswith(f" {currency}") for value in report.fields.values()):
+        shown["currency"] = currency
+    if not shown:
         return
     yield from _title("Facts")
-    width = max(len(name) for name in report.fields)
-    for name, value in report.fields.items():
-        yield from _wrapped(value, f"  {name.replace('_', ' ').ljust(width)}  ")
+    width = max(len(name) for name in shown)
+    for name, value in shown.items():
+        yield from _wrapped(value, f"  {name.ljust(width)}  ")
 
 
 def _entities(entities: Sequence[ReportEntity]) -> Iterator[str]:
     for title, types in _GROUPS:
-        group = [entity for entity in entities if entity.type in types]
+        group = sorted((entity for entity in entities if entity.type in types), key=_place)
         if not group:
             continue
-        yield from _title(title)
+        named = title == "Parties" and not any(entity.roles for entity in group)
+        yield from _title("People and organisations" if named else title)
         for entity in group[:PER_GROUP]:
-            roles = f" ({', '.join(role.replace('_', ' ') for role in entity.roles)})" if entity.roles else ""
-            value = _NUMBERED.sub("", entity.value) if entity.type == "identifier" else entity.value
-        yield from _wrapped(f"{value}{roles}  {_pages(entity.pages)}", "  ")
+            yield from _wrapped(f"{_entity(entity)}  {_pages(entity.pages)}", "  ")
         if len(group) > PER_GROUP:
             yield f"  ... and {len(group) - PER_GROUP} more"
+
+
+def _place(entity: ReportEntity) -> tuple[bool, bool]:
+    """What has a role of its own first, then lines of a bill, then the rest; the report's order within each."""
+    return not entity.roles, not set(entity.roles) - _MINOR
+
+
+def _entity(entity: ReportEntity) -> str:
+    value, roles = entity.value, [_role(role) for role in entity.roles]
+    if entity.type == "amount":
+        value = _money(value)
+    if entity.type == "identifier" and (kind := _KIND.match(value)):
+        value = value[kind.end() :]
+        roles = roles or [_role(kind[1])]
+    return f"{value} ({', '.join(roles)})" if roles else value
+
+
+def _role(name: str) -> str:
+    return _ROLES.get(name, name.replace("_", " "))
+
+
+def _money(value: str) -> str:
+    """`7321.20 GBP` as people write it, `7,321.20 GBP`; anything else as it is."""
+    sum_ = _SUM.fullmatch(value)
+    return f"{sum_[1]}{int(sum_[2]):,}{sum_[3]}" if sum_ else value
 
 
 def _summary(report: Report) -> Iterator[str]:

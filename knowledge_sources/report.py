@@ -25,6 +25,8 @@ from knowledge_sources.mentions.layout import rows_of
 from knowledge_sources.summary import count_words
 
 MAX_ENTITIES = 100
+MIN_CONFIDENCE = 0.6
+"""Less sure entities are listed only with a role; all of them stay on the board."""
 MAX_FINDINGS = 50
 MAX_TITLE = 120
 
@@ -109,6 +111,7 @@ def _entities(entities: Sequence[Entities]) -> tuple[ReportEntity, ...]:
         score = (3.0 if entity.roles else 0.0) + _WEIGHT[entity.type] * (1 + count) ** 0.5 * entity.confidence
         return -score, entity.type, entity.value
 
+    sure = [entity for entity in entities if entity.roles or entity.confidence >= MIN_CONFIDENCE]
     return tuple(
         ReportEntity(
             type=entity.type,
@@ -118,7 +121,7 @@ def _entities(entities: Sequence[Entities]) -> tuple[ReportEntity, ...]:
             count=max(1, len(entity.mentions)),
             confidence=entity.confidence,
         )
-        for entity in sorted(entities, key=worth)[:MAX_ENTITIES]
+        for entity in sorted(sure, key=worth)[:MAX_ENTITIES]
     )
 
 
@@ -146,7 +149,8 @@ def _notes(
     scanned = [page for page in read if page.origin == "reading"]
     if scanned:
         poor = [page.number for page in scanned if page.confidence < 0.8]
-        notes.append(f"{len(scanned)} of {len(read)} pages were read by OCR.")
+        some = f"{len(scanned)} of {len(read)} pages were" if len(read) > len(scanned) else "Every page was"
+        notes.append(f"{'The page was' if len(read) == 1 else some} read by OCR.")
         if poor:
             notes.append(f"The reading is uncertain on page {', '.join(map(str, poor[:10]))}: check what rests on it.")
     refuted = sum(v.label == "refuted" for v in verdicts)

@@ -105,6 +105,9 @@ def _made(page: Page, run: list[Row]) -> list[Found]:
     if sum(scores) < 3.5 or sum(char.isalpha() for row in run for char in row.text) < _LETTERS:
         return []
     start, end = run[0].start, run[-1].end
+    shown = page.text[start:end].split()
+    if sum(not any(char.isalpha() for char in word) for word in shown) > len(shown) / 2:
+        return []  # the numbers of a transcript's lines, a table
     return [Found("address", start, end, address_value(page.text[start:end]), min(0.9, 0.5 + 0.06 * sum(scores)))]
 
 

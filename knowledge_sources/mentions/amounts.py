@@ -38,7 +38,8 @@ _SCALE = {"k": 3, "thousand": 3, "m": 6, "mn": 6, "mio": 6, "million": 6, "milli
           "billion": 9, "billions": 9, "mrd": 9, "milliarden": 9, "trillion": 12, "lakh": 5, "crore": 7}  # fmt: skip
 _AMOUNT = re.compile(
     rf"(?P<open>\()?(?P<sign>(?<![\w.,)])[-−–][ ]?)?"
-    rf"(?:(?<![^\W\d_])(?P<before>{_MARK})[ \u00a0.:]{{0,2}}(?P<sign2>[-−])?[ ]?|(?<!\d[:/\-])(?<![\w.,]))"
+    rf"(?:(?<![^\W\d_])(?P<before>{_MARK})(?:[ \u00a0.:]{{0,2}}|(?<=[A-Z]{{3}})\n)"
+    rf"(?P<sign2>[-−])?[ ]?|(?<!\d[:/\-])(?<![\w.,]))"
     rf"(?P<number>{_NUMBER})"
     rf"(?:[ \u00a0]?(?P<scale>{'|'.join(sorted(_SCALE, key=len, reverse=True))})\b)?"
     rf"(?:[ \u00a0]?(?P<after>{_MARK}|(?:{_WORDS})\b)(?!\d)|(?P<dash>[.,][-–]{{1,2}}(?=\s|$)))?(?P<close>\))?",

@@ -12,7 +12,7 @@ from knowledge_sources.mentions.merge import organisation_key
 
 _ONE = words_of(
     """
-    company issuer address date due_date total amount_untaxed tax invoice_number receipt_number po_number
+    company issuer buyer address date due_date total amount_untaxed tax invoice_number receipt_number po_number
     order_number customer_number
     """
 )

@@ -14,7 +14,7 @@ from knowledge_sources.mentions.contracts import contract_roles, find_durations
 from knowledge_sources.mentions.dates import find_dates
 from knowledge_sources.mentions.found import Found, settle
 from knowledge_sources.mentions.identifiers import find_identifiers, find_in_rows
-from knowledge_sources.mentions.invoices import due_date, issuer, sums
+from knowledge_sources.mentions.invoices import buyer, due_date, issuer, line_amounts, sums
 from knowledge_sources.mentions.kinds import Kind, page_kind
 from knowledge_sources.mentions.layout import Boxes, Row, rows_of
 from knowledge_sources.mentions.names import find_names
@@ -44,6 +44,11 @@ def find_mentions(page: Page) -> Mentions:
     roles = list(_roles(page, rows, kind, settled))
     names = find_names(page.text, prose=kind in ("contract", ""))
     finds = settle([*settled, *roles, *names])
+    if kind == "invoice" and (customer := buyer(rows, finds)):
+        finds = [customer if find.start == customer.start else find for find in finds]
+    if kind in ("invoice", "receipt"):
+        currency = page_currency(finds, page.text)
+        finds = [_with_currency(find, currency) for find in finds]
     if page.origin == "reading":
         finds = [
             replace(find, value=repair(find.value)) if find.type in ("address", "organisation") else find
@@ -70,7 +75,7 @@ def _roles(page: Page, rows: Sequence[Row], kind: Kind, finds: Sequence[Found]) 
     if kind == "receipt":
         roles += head_roles(page, rows)
     else:
-        roles += [issuer(page, rows, finds), due_date(rows, dates)]
+        roles += [issuer(page, rows, finds), due_date(rows, dates), *line_amounts(rows, amounts)]
     currency = page_currency(list(finds), page.text)
     known = [_with_currency(find, currency) for find in roles if find]
     return _distinct([*known, *_numbers(finds)])

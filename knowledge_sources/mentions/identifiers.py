@@ -52,7 +52,7 @@ _LABELS: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 _VALUE = r"(?P<value>#?[A-Za-z0-9](?:[A-Za-z0-9_\-/]|\.(?=[A-Za-z0-9])|[ \u00a0](?=\d)){1,28}[A-Za-z0-9])(?!\s?%)"
 _TITLE = re.compile(r"(?:tax\s)?invoice|rechnung|facture|factura|fattura|factuur|fatura|faktura", re.IGNORECASE)
-_DATE_LIKE = re.compile(r"\d+[.,]\d{1,2}$|\d{1,2}([./-])\d{1,2}\1\d{2,4}$|\d{4}-\d{2}-\d{2}$")
+_DATE_LIKE = re.compile(r"(?:RM|RS|RP|[A-Z]{3})?\s?\d+[.,]\d{1,2}$|\d{1,2}([./-])\d{1,2}\1\d{2,4}$|\d{4}-\d{2}-\d{2}$")
 
 
 @cache

@@ -97,6 +97,35 @@ def issuer(page: Page, rows: Sequence[Row], finds: Sequence[Found]) -> Found | N
     return Found("organisation", start, end, value, min(0.9, 0.4 + 0.08 * scores[best]), "issuer")
 
 
+def buyer(rows: Sequence[Row], names: Sequence[Found]) -> Found | None:
+    """The first organisation, else person, that stands behind or under "Bill to" and its like, with role `buyer`."""
+    cells = list(_buyer_cells(rows))
+    inside = [
+        find
+        for find in names
+        if not find.role and any(cell.start <= find.start and find.end <= cell.end for cell in cells)
+    ]
+    for kind in ("organisation", "person"):
+        found = next((find for find in inside if find.type == kind), None)
+        if found:
+            return replace(found, role="buyer", confidence=min(found.confidence, 0.8))
+    return None
+
+
+def line_amounts(rows: Sequence[Row], amounts: Sequence[Found]) -> Iterator[Found]:
+    """The last amount of every row above the sums that begins with words, with role `line_amount`."""
+    by_start = {find.start: find for find in amounts}
+    for row in rows:
+        here = finds_in(row, by_start)
+        if not here:
+            continue
+        label = row.joined[: here[0][0]]
+        if any(pattern.search(label) for pattern in (words.SUBTOTAL, words.TOTAL_PLAIN, words.TOTAL_STRONG, _NET)):
+            return
+        if re.search(r"[^\W\d_]{3}", label) and len(row.cells) > 1 and not words.TAX.search(label):
+            yield replace(here[-1][1], role="line_amount")
+
+
 def _candidates(page: Page, rows: Sequence[Row]) -> Iterator[tuple[int, int, float]]:
     """(start, end, score) of spans that may name the issuer."""
     buyer = set(_buyer_cells(rows))

@@ -21,6 +21,11 @@ _LEGALESE = re.compile(
     r"collateral|violat\w+|undertak\w+)\b",
     re.IGNORECASE,
 )
+_FORMS = frozenset(("inc", "ltd", "llc", "llp", "gmbh", "plc"))
+_SIDES = frozenset(
+    ("receiving", "disclosing", "other", "either", "third", "each", "contracting", "providing", "recipient")
+)
+"""Before "party" these make a role in a contract, no organisation."""
 _BIG_CITY = 100_000
 _COMMON_SURNAME = 0.01
 
@@ -54,6 +59,10 @@ def _trimmed(tokens: list[Word], first: int, last: int, lower: set[str]) -> Iter
             break
     while last > first and tokens[last].low in lexicon.CONNECTORS and not tokens[last].capital:
         last -= 1
+    for at in range(first + 1, last - 1):
+        if tokens[at].low in _FORMS and tokens[at + 1].capital and tokens[at + 1].low not in _FORMS:
+            yield first, at  # the columns of a signature page: "Foo, Inc. Bar Corp."
+            first = at + 1
     yield first, last
 
 
@@ -166,6 +175,8 @@ def _says_nothing(run: list[Word], lows: list[str]) -> bool:
     """Only adjectives of nations and words that are capitalised for other reasons."""
     if len(run) > 1 and (" ".join(lows) in places() or _headed(lows[1:], lexicon.ORGANISATION_HEADS)):
         return False
+    if lows[-1] in ("party", "parties") and lows[0] in _SIDES:
+        return True
     return all(low in lexicon.DEMONYMS | lexicon.NO_NAME for low in lows) and not run[0].text.isupper()
 
 

@@ -18,6 +18,8 @@ _WORD = re.compile(
 _SENTENCE_END = frozenset('.!?:;"“”•*-–|>/')
 _MAX_TOKENS = 9
 _SHORT_LINE = 45
+_LONG_LINE = 60
+_SMALL_WORD = re.compile(r"(?<!\S)[a-z]+(?!\S)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def _next_in_run(tokens: list[Word], first: int, last: int, text: str, prose: bo
     if at >= len(tokens):
         return None
     gap = text[here.end : tokens[at].start]
-    if gap.count("\n") > (1 if prose else 0) or len(gap) > 2:
+    if gap.count("\n") > (1 if prose or _is_wrapped(text, here.end) else 0) or len(gap) > 2:
         return None
     begins = text.rfind("\n", max(0, here.end - _SHORT_LINE), here.end) >= 0 or here.end <= _SHORT_LINE
     if "\n" in gap and begins:
@@ -119,6 +121,12 @@ def _next_in_run(tokens: list[Word], first: int, last: int, text: str, prose: bo
     if token.low not in lexicon.CONNECTORS or token.capital:
         return None
     return _past_connector(tokens, first, last, at)
+
+
+def _is_wrapped(text: str, end: int) -> bool:
+    """Whether the line that ends at `end` is running text, as the letter on an invoice's second page is."""
+    line = text[text.rfind("\n", 0, end) + 1 : end]
+    return len(line) > _LONG_LINE and "  " not in line and len(_SMALL_WORD.findall(line)) >= 6
 
 
 _LATE = word_set(

@@ -12,6 +12,10 @@ from knowledge_sources.mentions import words
 from knowledge_sources.mentions.found import Found
 from knowledge_sources.mentions.layout import Row, below
 
+_SENTENCE = re.compile(r"[.;]\s+(?=[^\W\d_a-z])")
+_RUNNING = 60
+"""A longer row without gaps is running text, where a label does not reach over the end of a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
@@ -62,7 +66,7 @@ def labelled_amounts(rows: Sequence[Row], amounts: Sequence[Found]) -> Iterator[
         for start, find in here:
             between = joined[at:start]
             if re.search(r"[^\W\d_]{2}", between):
-                label = between
+                label = _SENTENCE.split(between)[-1] if "  " not in joined and len(joined) > _RUNNING else between
             at = start + (find.end - find.start)
             shown = label or pending or joined[:start]
             yield Labelled("summary " + shown if pending == "summary" else shown, find, number_of(find), number)
