@@ -21,6 +21,7 @@ from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit,
 from blackboard.errors import BlackboardError, PermanentFailure, StorageError, TransientFailure
 from blackboard.ports import Store
 from controller.inputs import Decoder, Looked, Namer, arguments, injected
+from controller.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +124,7 @@ class Run:
         elif inspect.iscoroutinefunction(function):
             result = await function(**given)
         else:
-            result = await asyncio.to_thread(_whole, function, given)
+            result = await in_thread(_whole, function, given)
         if isinstance(result, AsyncIterator):
             try:
                 async for item in result:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ async def count(sheet: Each[Sheet]) -> Words:
 @knowledge_source(timeout=10)
 def total(words: All[Words], sheets: All[Sheet]) -> Total:
     """All words: a plain function, run in a thread."""
+    time.sleep(float(os.environ.get("TEST_HANG", "0")))
     return Total(count=sum(word.count for word in words))
 
 

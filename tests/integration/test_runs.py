@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from blackboard.entries import Answer, Commit, Header, Put, Read
 from blackboard.errors import StorageUnavailable
 from controller.activation import Run
 from controller.inputs import Decoder
-from tests.fleet import SOURCES, Paper, Sheet, Total, ended, promises, submit, until
-from tests.integration.test_wakeups import service
+from tests.fleet import SOURCES, Paper, Sheet, Total, Words, ended, promises, submit, until
+from tests.integration.test_wakeups import service, sheets
 
 
 class Slow:
@@ -263,3 +264,25 @@ async def test_a_cancellation_that_leaks_out_of_a_source_is_a_failure(redis_url:
         board = await submit(running.store, sources=[leaky])
         assert "cancelled from within" in (await ended(running.store, board))["outcome"]
         assert len(tries) == 2
+
+
+async def test_plain_functions_that_hang_take_no_place_from_others(redis_url: str, tmp_path: Path) -> None:
+    release = threading.Event()
+
+    @knowledge_source(attempts=1, timeout=0.3)
+    def hanging(sheet: Each[Sheet]) -> Total:
+        release.wait(60)
+        return Total(count=0)
+
+    @knowledge_source(attempts=1, timeout=2)
+    def counting(paper: Each[Paper]) -> Words:
+        return Words(number=1, count=len(paper.pages))
+
+    async with service(redis_url, tmp_path, sheets, hanging, counting, roles="controller worker") as running:
+        first = await submit(running.store, sources=[sheets, hanging], texts=("a",) * 40)
+        await ended(running.store, first)
+        second = await submit(running.store, sources=[counting])
+        head = await ended(running.store, second)
+        release.set()
+        assert head["status"] == "completed"
+        assert await promises(running.store, second) == {"counting": 1}

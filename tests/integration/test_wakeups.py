@@ -404,7 +404,7 @@ async def test_connections_killed_again_and_again(redis_url: str, redis_store: R
         await ended(redis_store, await submit(redis_store))
         boards = [await submit(redis_store) for _ in range(10)]
         async with Redis.from_url(redis_url) as client:
-            for _ in range(12):
+            for _ in range(8):
                 await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                 await asyncio.sleep(0.25)
         for board in boards:
@@ -489,13 +489,35 @@ async def test_a_job_that_says_nothing_is_sent_again(redis_url: str, tmp_path: P
                 assert await promises(running.store, board) == {"quick": 1}
 
 
-async def test_a_worker_whose_loop_was_blocked_takes_no_more_until_it_is_well(redis_url: str, tmp_path: Path) -> None:
+async def test_a_worker_whose_loop_was_blocked_takes_no_more_until_it_is_well(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.worker.SICK_LAG_S", 0.8)
     async with service(redis_url, tmp_path, *SOURCES, roles="controller worker", lease_s=0.6) as running:
         await ended(running.store, await submit(running.store))
         assert running.worker is not None and running.worker._worker is not None
         arq = running.worker._worker
-        time.sleep(5.5)  # a source that blocks the event loop
+        time.sleep(1.2)  # a source that blocks the event loop
         await until(lambda: _true(not arq.allow_pick_jobs), 2)
         board = await submit(running.store)
         assert (await ended(running.store, board))["status"] == "completed"
         assert arq.allow_pick_jobs
+
+
+async def test_a_plain_function_that_hangs_does_not_keep_its_process(
+    redis_url: str, redis_store: RedisStore, tmp_path: Path
+) -> None:
+    worker = Process("worker", url=redis_url, data=tmp_path, TEST_HANG="60", BLACKBOARD_DRAIN_S="0.5")
+    controller = Process("controller", url=redis_url, data=tmp_path)
+    try:
+        board = await submit(redis_store)
+
+        async def hanging() -> bool:
+            return any(id.startswith("total.") for ids in (await claims(redis_store, board)).values() for id in ids)
+
+        await until(hanging)
+        assert worker.end(15) == 0
+        assert controller.end() == 0
+    finally:
+        worker.kill()
+        controller.kill()
