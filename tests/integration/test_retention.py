@@ -83,6 +83,7 @@ class TestBlobs:
         assert await raw.zrange(keys.orphans(3), 0, -1) == [sha256]
         patient = RedisStore(redis_store._commands, blocking=redis_store._blocking, blobs=redis_store.blobs, grace=0)
         assert await patient.collect(3) == 1
+        await patient.line(3).close()
         assert not await redis_store.blobs.has(sha256)
         assert await raw.exists(keys.orphans(3)) == 0
 
@@ -94,6 +95,7 @@ class TestBlobs:
         assert again
         patient = RedisStore(redis_store._commands, blocking=redis_store._blocking, blobs=redis_store.blobs, grace=0)
         assert await patient.collect(3) == 0
+        await patient.line(3).close()
         assert await redis_store.blobs.has(sha256)
         assert await raw.exists(keys.orphans(3)) == 0
 
@@ -106,6 +108,7 @@ class TestBlobs:
         )
         await end(narrow, board)
         assert await narrow.retire(board)
+        await narrow.line(1).close()
         assert await redis_store.blobs.has(sha256)
 
     async def test_a_put_makes_an_old_blob_young(self, tmp_path: Path) -> None:
