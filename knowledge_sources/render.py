@@ -32,6 +32,7 @@ _ROLES = {
     "iban": "IBAN",
     "bic": "BIC",
 }
+_FIRST = {"total": 0, "amount_untaxed": 1, "tax": 2}
 _MINOR = frozenset(["line_amount"])
 _KIND = re.compile(r"^([a-z]+(?:_[a-z]+)*):")
 _SUM = re.compile(r"(-?)(\d{4,15})(\.\d{2}(?: [A-Z]{3})?| [A-Z]{3})")
@@ -91,9 +92,11 @@ def _entities(entities: Sequence[ReportEntity]) -> Iterator[str]:
             yield f"  ... and {len(group) - PER_GROUP} more"
 
 
-def _place(entity: ReportEntity) -> tuple[bool, bool]:
-    """What has a role of its own first, then lines of a bill, then the rest; the report's order within each."""
-    return not entity.roles, not set(entity.roles) - _MINOR
+def _place(entity: ReportEntity) -> int:
+    """Sums in the order a reader asks for them, other roles, lines of a bill, the rest; the report's order within each."""
+    if not entity.roles:
+        return len(_FIRST) + 2
+    return min(_FIRST.get(role, len(_FIRST) + (role in _MINOR)) for role in entity.roles)
 
 
 def _entity(entity: ReportEntity) -> str:

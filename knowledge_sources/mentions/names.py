@@ -173,10 +173,10 @@ def _is_titled(text: str, before: Word, run: list[Word], legal: bool) -> bool:
 
 def _says_nothing(run: list[Word], lows: list[str]) -> bool:
     """Only adjectives of nations and words that are capitalised for other reasons."""
-    if len(run) > 1 and (" ".join(lows) in places() or _headed(lows[1:], lexicon.ORGANISATION_HEADS)):
-        return False
     if lows[-1] in ("party", "parties") and lows[0] in _SIDES:
         return True
+    if len(run) > 1 and (" ".join(lows) in places() or _headed(lows[1:], lexicon.ORGANISATION_HEADS)):
+        return False
     return all(low in lexicon.DEMONYMS | lexicon.NO_NAME for low in lows) and not run[0].text.isupper()
 
 

@@ -95,7 +95,7 @@ def _next_in_run(tokens: list[Word], first: int, last: int, text: str, prose: bo
     if at >= len(tokens):
         return None
     gap = text[here.end : tokens[at].start]
-    if gap.count("\n") > (1 if prose or _is_wrapped(text, here.end) else 0) or len(gap) > 2:
+    if len(gap) > 2 or gap.count("\n") > 1 or ("\n" in gap and not (prose or _is_wrapped(text, here.end))):
         return None
     begins = text.rfind("\n", max(0, here.end - _SHORT_LINE), here.end) >= 0 or here.end <= _SHORT_LINE
     if "\n" in gap and begins:

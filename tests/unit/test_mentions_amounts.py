@@ -65,3 +65,8 @@ def test_printed_numbers_are_read_back(value: Decimal) -> None:
     german = english.replace(",", "_").replace(".", ",").replace("_", ".")
     assert parse_number(english) == value == parse_number(german, comma_decimal=True)
     assert [find.value for find in find_amounts(f"EUR {english}")] == [f"{value:.2f} EUR"]
+
+
+def test_a_currency_may_stand_at_the_end_of_the_line_before() -> None:
+    text = "so the amount due is GBP\n7,231.20. Payment is due."
+    assert [find.value for find in find_amounts(text)] == ["7231.20 GBP"]

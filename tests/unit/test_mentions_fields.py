@@ -48,6 +48,34 @@ def test_an_invoice(boxes: bool) -> None:
     assert {role: found.get(role) for role in wanted} == wanted
 
 
+BILL = """\
+Nordlicht Tools Ltd
+INVOICE
+Invoice no: 2023-0815
+Bill to:
+Blue Heron Robotics Limited
+Description   Qty   Unit price   Amount
+Drill, heavy   2   200.00   400.00
+Delivery by van   1   76.50   76.50
+Subtotal   476.50
+VAT 20%   95.30
+Total due   GBP 571.80
+"""
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+def test_a_bill_has_a_buyer_and_lines(boxes: bool) -> None:
+    assert facts(BILL, boxes=boxes)["buyer"] == "Blue Heron Robotics Limited"
+    items = find_mentions(page(BILL, boxes=boxes)).items
+    assert [one.value for one in items if one.role == "line_amount"] == ["400.00 GBP", "76.50 GBP"]
+    assert {one.value for one in items if one.role == "total"} == {"571.80 GBP"}
+
+
+def test_numbers_of_lines_are_no_address() -> None:
+    text = "\n".join([*map(str, range(1, 26)), "IN THE SUPREME COURT OF THE UNITED STATES, Washington, D.C."])
+    assert not [one for one in find_mentions(page(text)).items if one.type == "address"]
+
+
 def test_a_contract() -> None:
     found = facts(CONTRACT)
     assert found == {

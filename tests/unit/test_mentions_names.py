@@ -45,6 +45,26 @@ def test_rows_of_a_form_give_only_sure_names() -> None:
     assert {text[find.start : find.end] for find in find_names(text, prose=False)} == {"FOO TRADING LTD"}
 
 
+def test_names_wrap_in_running_text_though_the_page_is_a_form() -> None:
+    text = (
+        "FOO TRADING LTD\nWe have completed the survey of the quay wall that the Port of Tarrant\n"
+        "Authority Limited ordered from us."
+    )
+    found = {" ".join(text[find.start : find.end].split()) for find in find_names(text, prose=False)}
+    assert found == {"FOO TRADING LTD", "Port of Tarrant Authority Limited"}
+
+
+def test_two_companies_in_two_columns_are_two() -> None:
+    text = "signed by Heron Energy Services, Inc. Perot Systems Corp. today"
+    found = [text[find.start : find.end] for find in find_names(text)]
+    assert found == ["Heron Energy Services, Inc.", "Perot Systems Corp."]
+
+
+def test_sides_of_a_contract_are_no_organisations() -> None:
+    text = "The information of the Disclosing Party is kept by the Receiving Party and by no Third Party."
+    assert find_names(text) == []
+
+
 def test_a_signature_block_is_no_prose() -> None:
     text = "Jane Miller\nCorporate Development Director\nWe met Tom Baker Chairman & Managing Director."
     assert {text[find.start : find.end] for find in find_names(text)} == {"Jane Miller", "Tom Baker"}

@@ -130,3 +130,68 @@ def test_a_terminal_is_not_steered_by_a_document(title: str, reason: str) -> Non
 def test_lines_are_not_wider_than_the_terminal() -> None:
     wide = verdict("total-1-1", "refuted").model_copy(update={"reason": "word " * 100})
     assert all(len(line) <= WIDTH for line in render_text(report(verdicts=(wide,))).splitlines())
+
+
+def entity(type: str, value: str, *roles: str, confidence: float = 0.9) -> Entities:
+    return Entities.model_validate(
+        {
+            "type": type,
+            "slug": value.lower(),
+            "value": value,
+            "roles": roles,
+            "mentions": (HERE,),
+            "confidence": confidence,
+        }
+    )
+
+
+def shown(*entities: Entities) -> str:
+    pages = [Page(number=1, text="text")]
+    return render_text(make_report([document()], pages, entities, [], [], [], []))
+
+
+def test_every_entity_of_a_group_is_shown_those_with_a_role_first() -> None:
+    text = shown(
+        entity("person", "Ann"), entity("organisation", "Bar", "buyer"), entity("organisation", "Foo", "issuer")
+    )
+    lines = [line.strip() for line in text.splitlines()]
+    assert set(lines) >= {"Parties", "Ann [p. 1]", "Bar (buyer) [p. 1]", "Foo (issuer) [p. 1]"}
+    assert lines.index("Ann [p. 1]") > max(lines.index("Bar (buyer) [p. 1]"), lines.index("Foo (issuer) [p. 1]"))
+
+
+def test_names_without_a_role_are_no_parties() -> None:
+    text = shown(entity("person", "Ann"))
+    assert "People and organisations" in text
+    assert "Parties" not in text
+
+
+def test_unsure_names_are_listed_only_with_a_role() -> None:
+    text = shown(entity("person", "Ann", confidence=0.5), entity("person", "Ben", "party", confidence=0.5))
+    assert "Ann" not in text
+    assert "Ben (party)" in text
+
+
+def test_sums_numbers_and_terms_are_shown_as_people_write_them() -> None:
+    text = shown(
+        entity("amount", "7321.20 GBP", "total"),
+        entity("amount", "-1234567.50"),
+        entity("identifier", "vat:GB294183706"),
+        entity("identifier", "invoice_number:20240318", "invoice_number"),
+        entity("term", "30 days"),
+    )
+    for part in (
+        "7,321.20 GBP (total)",
+        "-1,234,567.50 ",
+        "GB294183706 (VAT number)",
+        "20240318 (invoice number)",
+        "Terms\n  30 days",
+    ):
+        assert part in text
+    assert "Dates" not in text
+
+
+def test_what_is_refuted_stands_before_everything_else() -> None:
+    wrong = render_text(report(verdicts=(verdict("total-1-1", "refuted"),)))
+    assert wrong.index("REFUTED") < wrong.index("Facts")
+    fine = render_text(report(verdicts=(verdict("total-1-1", "supported"),)))
+    assert fine.index("Facts") < fine.index("Findings")
