@@ -366,7 +366,7 @@ async def test_the_server_killed_and_started_again(tmp_path: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(900)
 async def test_the_server_killed_many_times(tmp_path: Path) -> None:
-    await _restarted(tmp_path, 20)
+    await _restarted(tmp_path, int(os.environ.get("BLACKBOARD_RESTARTS", "20")))
 
 
 async def test_a_server_out_of_memory_for_a_while(redis_url: str, tmp_path: Path) -> None:
