@@ -131,7 +131,9 @@ def _summary(report: Report) -> Iterator[str]:
 def _findings(report: Report) -> Iterator[str]:
     yield from _title("Findings")
     counts = ", ".join(f"{count} {label.replace('_', ' ')}" for label, count in report.verdicts.items())
-    yield from _wrapped(f"{report.claims} claims; checks: {counts or 'none'}", "  ")
+    yield from _wrapped(
+        f"{report.claims} {'claim' if report.claims == 1 else 'claims'}; checks: {counts or 'none'}", "  "
+    )
     for finding in report.findings:
         yield ""
         yield from _finding(finding)

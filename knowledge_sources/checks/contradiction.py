@@ -39,6 +39,8 @@ level part day week month year quarter question point line row column room floor
 """
 _NAMED = frozenset(stem(w) for w in _LABELS.split())
 """Words whose number is a name: Table 1 and Table 2 are two tables, not two counts of one."""
+_PART_OF_CODE = re.compile(r"\w[-‐‑–/]\s?$")
+"""Before a number: it ends a code such as FAA-2020-0686, and two codes are two things."""
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 
 
@@ -90,7 +92,8 @@ def _numbers(said: list[Token], text: str) -> list[_Number]:
         around = re.search(r"([$€£¥₹%])", text[max(0, token.start - 2) : token.start] + text[token.end : token.end + 2])
         before = re.search(r"\b([A-Z]{3})\s$", text[max(0, token.start - 5) : token.start])
         unit = around[1] if around else before[1] if before else after.stem if after else ""
-        if _YEAR.fullmatch(token.text) or (last is not None and last.stem in _NAMED):
+        part = _PART_OF_CODE.search(text, max(0, token.start - 4), token.start) or re.fullmatch(r"0\d+", token.text)
+        if part or _YEAR.fullmatch(token.text) or (last is not None and last.stem in _NAMED):
             unit = ""
         found.append(_Number(token.text, value, unit))
     return found

@@ -26,6 +26,17 @@ def check(*texts: str) -> list[Verdict]:
     return [verdict for page in pages for verdict in check_claims(find_claims(page), evidence)]
 
 
+@pytest.mark.parametrize(
+    "codes", [("FAA-2020-0686", "FAA-2020-0746"), ("MH–2024– 318", "MH–2024– 319"), ("0686", "0746")]
+)
+def test_two_codes_are_two_things(codes: tuple[str, str]) -> None:
+    first, second = (f"Read docket {code} in person at the Operations desk in the West Building." for code in codes)
+    assert contradiction(first, second) is None
+    assert contradiction(
+        "The desk holds 686 dockets in the West Building.", "The desk holds 746 dockets in the West Building."
+    )
+
+
 def test_a_claim_is_not_its_own_evidence() -> None:
     verdict = check("The harbour wall was repaired by Marlow Engineering in 2021.")[0]
     assert (verdict.label, verdict.check) == ("not_enough_information", "no_evidence")
