@@ -22,7 +22,7 @@ from blackboard.errors import OutcomeUnknown, StorageUnavailable
 Waiting = tuple[Command, asyncio.Future[Any]]
 _MORE = object()
 
-AWAKE_S = 0.0002 if (os.cpu_count() or 1) > 1 else 0.0
+AWAKE_S = 0.0005 if (os.cpu_count() or 1) > 1 else 0.0
 """How long the loop polls instead of sleeping after a write: a reply takes less, and waking a sleeping processor longer."""
 
 

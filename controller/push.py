@@ -83,8 +83,6 @@ class PushWorker(Worker):
         self._woken = asyncio.Event()
         self._popping: Awaitable[list[Job]] | None = None
         self._polling = False
-        self._begun: set[str] = set()
-        """Jobs taken up before their pop told of them."""
         self._hot: set[str] = set()
         """Queues to look at next."""
         self._own_list = f"arq:wake:worker:{name}"
@@ -92,14 +90,12 @@ class PushWorker(Worker):
         self._stopping = False
 
     def begin(self, job: Job) -> bool:
-        """See queue.LocalWorker. The claim decides who runs an activation, so it need not wait for the pop."""
+        """See queue.LocalWorker."""
         if self._stopping or not self.allow_pick_jobs or job.queue not in self._queues:
             return False
-        if self._free(self._queues[job.queue][0]) <= 0:
+        # Behind what may wait in the queue already, a job has to queue up as well.
+        if job.queue in self._hot or self._free(self._queues[job.queue][0]) <= 0:
             return False
-        if len(self._begun) > 4096:
-            self._begun.clear()  # jobs that were replaced before a pop told of them; to look twice is harmless
-        self._begun.add(job.id)
         self._start(job)
         return True
 
@@ -140,8 +136,7 @@ class PushWorker(Worker):
             if popping is not None:
                 with suppress(StorageError):
                     for job in await popping:
-                        if job.id not in self._begun:
-                            self._start(job)
+                        self._start(job)
             await self._end_listener()
 
     async def _poll_iteration(self) -> None:
@@ -150,10 +145,7 @@ class PushWorker(Worker):
             self._polling = True
             try:
                 for job in await popping:
-                    if job.id in self._begun:
-                        self._begun.discard(job.id)
-                    else:
-                        self._start(job)
+                    self._start(job)
             finally:
                 self._polling = False
             if any(self._free(self._queues[queue][0]) > 0 for queue in self._hot):

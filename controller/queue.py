@@ -6,7 +6,6 @@ board's agenda is the record of work, and the sweeper sends a wake-up again when
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -26,10 +25,6 @@ CLASSES: tuple[Class, ...] = ("interactive", "batch")
 FUNCTION = "activate"
 JOB_TTL_MS = 30 * 86_400_000
 """arq's own day would let a job expire, without a hook, while it waits in a long queue."""
-
-
-TURNS = 3
-"""Turns of the loop after which the claims of what was begun here have left: the jobs need not hold them up."""
 
 
 def queue_name(source: str, priority: str) -> str:
@@ -84,7 +79,7 @@ class LocalWorker(Protocol):
     """A worker in this process: woken directly, without a token."""
 
     def begin(self, job: Job) -> bool:
-        """Take a job up at once, before its queue has it. Whether it had a free slot for it."""
+        """Take a job up at once. Whether it had a free slot for it."""
 
     def look(self, queues: AbstractSet[str]) -> None:
         """Pop from these now: in the same turn of the loop, so that it leaves in one batch with what was enqueued."""
@@ -102,22 +97,25 @@ class Queue:
         self._local = worker
 
     async def enqueue(self, wakes: Sequence[Wake]) -> None:
-        """Send wake-ups, all in one step."""
+        """Send wake-ups, all in one step.
+
+        What a worker in this process has a free slot for is handed to it and need not pass through the server: the claim
+        decides who runs an activation, and the sweeper wakes it again should this process die.
+        """
         names: list[str] = []
         rows: list[str | bytes | int] = []
         queues: set[str] = set()
-        begun = False
         for wake in wakes:
             queue, id = queue_name(wake.source, wake.priority), wake.id(wake.number)
-            old = "" if wake.replaces is None else wake.id(wake.replaces)
             payload = serialize_job(FUNCTION, (wake.board, wake.activation), {}, None, 0, serializer=orjson.dumps)
-            here = self._local is not None and self._local.begin(Job(queue, id, payload))
-            begun |= here
+            if wake.replaces is None and self._local is not None and self._local.begin(Job(queue, id, payload)):
+                continue
+            old = "" if wake.replaces is None else wake.id(wake.replaces)
             queues.add(queue)
             names += (queue, job_key_prefix + id, job_key_prefix + (old or id), wake_name(queue))
-            rows += (id, payload or b"", old, "0" if here else "1")
-        for _ in range(TURNS if begun else 0):
-            await asyncio.sleep(0)
+            rows += (id, payload or b"", old, "1")
+        if not queues:
+            return
         sending = self._line.start(Call(ENQUEUE, names, (JOB_TTL_MS, *rows)))
         if self._local is not None:
             self._local.look(queues)

@@ -36,7 +36,11 @@ async def trial(server: Server, directory: Path, script: str, mode: Mode, times:
             backoff_s=0.1,
             poll_s=0.2,
         )
-        async with open_service(settings, roles=frozenset({"controller", "worker"}), sources=SOURCES):
+        # Apart, as in two processes: what a worker beside its controller is handed never passes through a queue.
+        async with (
+            open_service(settings, roles=frozenset({"controller"}), sources=SOURCES),
+            open_service(settings, roles=frozenset({"worker"}), sources=SOURCES),
+        ):
             proxy.cut(SCRIPTS[script].sha.encode(), mode, times)
             board = await submit(store)
             head = await ended(store, board)
