@@ -45,16 +45,20 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        server_reader, server_writer = await asyncio.open_unix_connection(str(self._server))
-        back = asyncio.create_task(self._forward(server_reader, writer))
+        ends, back = [writer], None
         try:
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self._server))
+            ends.append(server_writer)
+            back = asyncio.create_task(self._forward(server_reader, writer))
             await self._watch(reader, server_writer, server_reader, back)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            back.cancel()
-            for end in (writer, server_writer):
+            if back is not None:
+                back.cancel()
+            for end in ends:  # all of them before the first wait: a cancellation may interrupt that
                 end.close()
+            for end in ends:
                 with suppress(ConnectionError):
                     await end.wait_closed()
 
