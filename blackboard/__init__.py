@@ -2,6 +2,7 @@
 
 from blackboard.contract import (
     All,
+    Bid,
     Blobs,
     Contribution,
     Each,
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "All",
+    "Bid",
     "BlackboardError",
     "Blobs",
     "Claim",

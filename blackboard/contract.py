@@ -108,6 +108,18 @@ class Contribution(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Bid:
+    """What a source offers for one binding: the expected value of its contribution (0..1), its cost and its latency."""
+
+    value: float
+    cost_usd: float = 0.0
+    latency_s: float = 0.0
+
+
+Origin = Literal["built-in", "installed", "file", "remote"]
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One declared input: the parameter it is handed in as, and what it waits for."""
 
@@ -130,8 +142,13 @@ class Source:
     """Parameter -> type of what the worker hands in."""
     cost: str = "free"
     timeout: float = 60.0
+    """In all."""
+    idle_timeout: float | None = None
+    """Without progress and without a contribution; None: `timeout` alone counts."""
     required: bool = False
     when: Callable[..., bool] | None = None
+    bid: Callable[..., Bid] | None = None
+    """Asked as `when` is, where sources compete for an output."""
     carries: Mapping[str, str] = field(default_factory=dict)
     """Field of the outputs -> field of the Each or Group input it is copied from."""
     revises: tuple[type[Level], ...] = ()
@@ -143,6 +160,11 @@ class Source:
     attempts: int = 4
     configuration: str = ""
     """Digest of its settings."""
+    origin: Origin = "installed"
+    where: str = ""
+    """The entry point, file or address it was found at."""
+    trusted: bool = True
+    """Whether it runs in the worker itself; what is not runs in a limited subprocess."""
 
     @property
     def is_loop(self) -> bool:

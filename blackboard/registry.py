@@ -11,6 +11,8 @@ from blackboard.contract import Source, SourceSettings
 from blackboard.errors import ContractError
 
 GROUP = "blackboard.knowledge_sources"
+OURS = "blackboard-analysis"
+"""The distribution whose sources are built in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,15 @@ def find_sources(points: Iterable[EntryPoint] | None = None) -> tuple[tuple[Sour
                 hint="rename or uninstall one of them",
             )
         try:
-            found[source.name] = (configured(source), point.value)
+            found[source.name] = (configured(_placed(source, point)), point.value)
         except ValueError as error:
             broken.append(Broken(point.name, point.value, f"its settings are wrong: {error}"))
     return tuple(found[name][0] for name in sorted(found)), tuple(broken)
+
+
+def _placed(source: Source, point: EntryPoint) -> Source:
+    built_in = point.dist is not None and point.dist.name == OURS
+    return replace(source, origin="built-in" if built_in else "installed", where=point.value, trusted=built_in)
 
 
 def settings_of(source: Source) -> dict[type[SourceSettings], SourceSettings]:

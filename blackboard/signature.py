@@ -8,7 +8,7 @@ import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from blackboard.contract import Contribution, Group, Input, Lookup, Source, Wanted
+from blackboard.contract import Bid, Contribution, Group, Input, Lookup, Source, Wanted
 from blackboard.entries import SOURCE
 from blackboard.errors import ContractError
 from blackboard.levels import Level
@@ -20,8 +20,10 @@ def knowledge_source(
     name: str | None = None,
     cost: str = "free",
     timeout: float = 60.0,
+    idle_timeout: float | None = None,
     required: bool = False,
     when: Callable[..., bool] | None = None,
+    bid: Callable[..., Bid] | None = None,
     carries: Mapping[str, str] | None = None,
     revises: type[Level] | tuple[type[Level], ...] = (),
     max_rounds: int | None = None,
@@ -38,8 +40,10 @@ def knowledge_source(
             version=version,
             cost=cost,
             timeout=timeout,
+            idle_timeout=idle_timeout,
             required=required,
             when=when,
+            bid=bid,
             carries=dict(carries or {}),
             revises=revises if isinstance(revises, tuple) else (revises,),
             max_rounds=max_rounds,
@@ -165,6 +169,8 @@ def _check(source: Source) -> None:
         raise ContractError(f"{where}: it waits for nothing", hint="declare an Each, Group, All or Lookup parameter")
     if source.timeout <= 0 or source.concurrency < 1 or source.attempts < 1:
         raise ContractError(f"{where}: timeout, concurrency and attempts must be positive")
+    if source.idle_timeout is not None and source.idle_timeout <= 0:
+        raise ContractError(f"{where}: idle_timeout must be positive", hint="leave it out to count `timeout` alone")
     if source.max_rounds is not None and source.max_rounds < 1:
         raise ContractError(f"{where}: max_rounds must be at least 1", hint="leave it out if this is no loop source")
     for level in source.revises:
