@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,12 @@ from blackboard.store import RedisStore, open_store
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="run the store's suite on a three-node cluster too")
+
+
+def pytest_configure() -> None:
+    # A shell that runs the tests in the background has them ignore SIGINT, and with them every program they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
