@@ -11,6 +11,7 @@ from blackboard.contract import (
     Progress,
     Source,
     SourceSettings,
+    Spending,
 )
 from blackboard.entries import EntryRef
 from blackboard.errors import (
@@ -72,6 +73,7 @@ __all__ = [
     "Report",
     "Source",
     "SourceSettings",
+    "Spending",
     "Summary",
     "TransientFailure",
     "Upload",

@@ -87,6 +87,13 @@ class Progress(Protocol):
         """`done` of `total`, in whatever unit the source counts."""
 
 
+class Spending(Protocol):
+    """Say what this activation has cost. The board's budget is kept from it, and its report names the sum."""
+
+    def __call__(self, usd: float = 0.0, tokens: int = 0) -> None:
+        """So much more. Raises ValueError for less than nothing."""
+
+
 class Blobs(Protocol):
     """Bytes by SHA-256."""
 

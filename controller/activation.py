@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from blackboard.contract import Source
-from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract
+from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, level_of
 from blackboard.errors import BlackboardError, PermanentFailure, StorageError, TransientFailure
 from blackboard.ports import Store
 from controller.inputs import Decoder, Looked, Namer, arguments, injected
@@ -30,6 +31,20 @@ TURNS = 4
 MOST_STALES = 10
 MOST_LOSSES = 3
 LONGEST_BACKOFF_S = 60.0
+
+
+class Ledger:
+    """`contract.Spending` of one activation."""
+
+    def __init__(self) -> None:
+        self.usd, self.tokens = 0.0, 0
+
+    def __call__(self, usd: float = 0.0, tokens: int = 0) -> None:
+        """See contract.Spending."""
+        if not (0 <= usd < math.inf and tokens >= 0):
+            raise ValueError(f"{usd} USD and {tokens} tokens cannot be spent")
+        self.usd += usd
+        self.tokens += tokens
 
 
 class Lost(Exception):
@@ -52,12 +67,15 @@ class Run:
     services: Mapping[Any, Any]
     decoder: Decoder
     backoff_s: float
+    spent: Ledger | None = None
     looked: Looked = field(default_factory=Looked)
     _commits: int = 0
     _named: set[str] = field(default_factory=set)
     """Keys the source asked for, whether or not they changed."""
     _produced: set[str] = field(default_factory=set)
     _versions: dict[str, int] = field(default_factory=dict)
+    _confidences: dict[str, float] = field(default_factory=dict)
+    """Of what was contributed to the level this activation was awarded for."""
     _buffer: list[Put] = field(default_factory=list)
     _flush: asyncio.Task[None] | None = None
 
@@ -168,11 +186,24 @@ class Run:
             named = {put.key for put in self._buffer}
             left = {*self.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
             writes += [Retract(key, self.source.name) for key in sorted(left)]
-        record = self._record(status, wrote=sorted(self._named))
+        record = self._record(status, wrote=sorted(self._named), **self._quality())
         await self._commit("contribution.committed", puts=writes, agenda=record, checked=True)
         for _ in range(TURNS):
             await asyncio.sleep(0)
         return status
+
+    def _quality(self) -> dict[str, float]:
+        """The mean confidence of what was contributed to the level this activation was awarded for."""
+        if "award" not in self.data:
+            return {}
+        self._weigh(self._buffer)
+        values = self._confidences.values()
+        return {"quality": round(sum(values) / len(values), 4) if values else 0.0}
+
+    def _weigh(self, puts: Iterable[Put | Retract]) -> None:
+        level = self.data["award"]["level"]
+        mine = (put for put in puts if isinstance(put, Put) and level_of(put.key) == level)
+        self._confidences.update((put.key, put.confidence) for put in mine)
 
     async def _stale(self) -> str:
         stales = int(self.data.get("stales", 0)) + 1
@@ -230,6 +261,8 @@ class Run:
     ) -> Answer:
         self._commits += 1
         epoch = self.activation.epoch
+        if "award" in self.data:
+            self._weigh(puts)
         answer = await self.store.commit(
             self.board,
             Commit(
@@ -269,11 +302,14 @@ class Run:
         return tuple(checks.items())
 
     def _record(self, status: Any, **more: Any) -> AgendaWrite:
-        data = {key: value for key, value in self.data.items() if key not in ("error", "retry_at", "dead")}
+        data = {key: value for key, value in self.data.items() if key not in ("error", "retry_at", "dead", "quality")}
         if status == "done":
             data.pop("previous", None)
         if self.looked:
             data["lookups"] = self.looked.as_data()
+        if self.spent is not None and (self.spent.usd or self.spent.tokens):
+            data["usd"] = round(float(data.get("usd", 0.0)) + self.spent.usd, 6)
+            data["tokens"] = int(data.get("tokens", 0)) + self.spent.tokens
         data.update(more)
         return AgendaWrite(Activation(self.activation.id, status, self.activation.epoch, self.activation.inputs, data))
 

@@ -1,6 +1,6 @@
-"""Preconditions of sources, asked on a board's values. Pure, as far as the authors' code is.
+"""Preconditions and bids of sources, asked on a board's values. Pure, as far as the authors' code is.
 
-Values are kept for the levels that some `when` reads, decoded when first asked for.
+Values are kept for the levels that some `when` or `bid` reads, decoded when first asked for.
 """
 
 from __future__ import annotations
@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from blackboard.contract import Group, Input, Source
+from blackboard.contract import Bid, Group, Input, Source
 from blackboard.entries import level_of
 from blackboard.levels import Level
+from controller.contests import checked_bid
 from controller.graph import Graph
 from controller.tracks import Binding, LevelState
 
 
 class Conditions:
-    """The values that preconditions read."""
+    """The values that preconditions and bids read."""
 
     def __init__(self, graph: Graph) -> None:
         self._types = graph.types
         self._asked = graph.asked
+        self._bidding = graph.bidding
         self._values: dict[str, bytes] = {}
         self._decoded: dict[str, Level] = {}
 
@@ -37,6 +39,13 @@ class Conditions:
         assert source.when is not None
         given = {wanted.parameter: self._input(wanted, binding, levels) for wanted in self._asked[source.name]}
         return bool(source.when(**given))
+
+    def bid(self, source: Source, binding: Binding, levels: Mapping[str, LevelState]) -> Bid | None:
+        """`bid` of a source on a binding; None where nobody asks for it. Raises whatever the author's code raises."""
+        asked = self._bidding.get(source.name)
+        if asked is None or source.bid is None:
+            return None
+        return checked_bid(source.bid(**{wanted.parameter: self._input(wanted, binding, levels) for wanted in asked}))
 
     def _input(self, wanted: Input, binding: Binding, levels: Mapping[str, LevelState]) -> Any:
         if wanted.kind == "each":

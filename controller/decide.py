@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from blackboard.board import Board
 from blackboard.entries import Activation, Retract
+from controller.awards import fittest, offer
+from controller.contests import UNKNOWN
 from controller.graph import Graph, Node
 from controller.outcome import Ending, ending
 from controller.plan import Plan
+from controller.spending import micro, reserved_out
 from controller.states import look, next_round, outer, outside
-from controller.tracks import Binding, Track, obsolete_outputs
+from controller.tracks import Binding, Track, obsolete_outputs, worth
 
 
 @dataclass(slots=True)
@@ -64,9 +69,9 @@ def decide_plan(plan: Plan, now: int) -> Decision:
 
 
 def _steps(plan: Plan, now: int) -> Decision:
-    activate: list[Step] = []
     cancel: list[Step] = []
     retry: list[Step] = []
+    able: list[tuple[Track, Binding]] = []
     gone = {key: owner for key, (owner, *_) in plan.orphans.items()} | (plan.unfounded if plan.revised else {})
     turning: set[int] = set()
     for track in plan.tracks.values():
@@ -81,18 +86,60 @@ def _steps(plan: Plan, now: int) -> Decision:
             continue
         again = [step for id in sorted(track.retrying) if (step := _retry(track.bindings[id], now))][:free]
         retry.extend(again)
-        started = [_activation(plan, track, binding) for binding in track.best(free - len(again))]
-        activate.extend(step for step in started if step is not None)
-        if track.node.source.is_loop and (again or started):
+        ready = track.best(free - len(again))
+        able.extend((track, binding) for binding in ready)
+        if track.node.source.is_loop and (again or ready):
             turning.add(track.node.loop)
     return Decision(
-        tuple(activate),
+        tuple(_started(plan, able)) if able else (),
         tuple(cancel),
         tuple(retry),
         tuple(Retract(key, owner) for key, owner in sorted(gone.items())),
         revision=plan.revision if turning else None,
         checks=tuple((key, plan.live[key].version) for key in sorted(gone)),
     )
+
+
+def _started(plan: Plan, able: list[tuple[Track, Binding]]) -> list[Step]:
+    """What is started of what could be: contested bindings by their fittest bidder, the rest as far as the money reaches."""
+    contests, budget = plan.graph.contests, plan.graph.policy.budget
+    if len(able) > 1:
+        # Stable: the graph's order decides between equals.
+        able = sorted(able, key=lambda pair: (-pair[0].node.source.priority, -worth(pair[1].bid)))
+    steps: list[Step] = []
+    awards: Counter[str] = Counter()
+    reserved = 0
+    for track, binding in able:
+        more: dict[str, Any] = {}
+        name = track.node.name
+        if (contest := contests.get(name)) is not None:
+            winner, losing = fittest(plan, contest, binding, name)
+            if winner != name:
+                track = plan.tracks[winner]
+                binding = track.bindings[binding.id]
+                if not _has_room(track, binding, steps):
+                    continue
+            bid = binding.bid or UNKNOWN
+            number = plan.standings[contest.level].made + awards[contest.level]
+            more["award"] = {"level": contest.level, "n": number, **offer(contest, bid), "losing": losing}
+        if budget.usd is not None:
+            if reserved_out(plan.spent, budget, reserved, binding.bid):
+                continue
+            if binding.bid is not None and binding.bid.cost_usd:
+                more["estimate_usd"] = binding.bid.cost_usd
+        step = _activation(plan, track, binding, more)
+        if step is not None:
+            steps.append(step)
+            reserved += micro(more.get("estimate_usd", 0.0))
+            if contest is not None:
+                awards[contest.level] += 1
+    return steps
+
+
+def _has_room(track: Track, binding: Binding, steps: list[Step]) -> bool:
+    """Whether a bidder that had been outbid can start now: what it left behind is retracted first."""
+    begun = sum(step.activation.data["source"] == track.node.name for step in steps)
+    return not binding.outputs and track.node.source.concurrency > track.under_way + begun
 
 
 def _retry(binding: Binding, now: int) -> Step | None:
@@ -105,7 +152,7 @@ def _retry(binding: Binding, now: int) -> Step | None:
     return Step(Activation(old.id, "pending", old.epoch, old.inputs, data), (old.status, old.epoch))
 
 
-def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
+def _activation(plan: Plan, track: Track, binding: Binding, more: Mapping[str, Any]) -> Step | None:
     node = track.node
     own = tuple((key, binding.own[key], True) for key in sorted(binding.own))
     others = tuple((key, version, False) for x in node.all for key, version in sorted(plan.levels[x].versions.items()))
@@ -116,6 +163,7 @@ def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
         "binding": binding.id,
         "n": _number(binding),
         "decided": plan.revision,
+        **more,
     }
     if node.source.is_loop:
         data["round"] = next_round(plan, node, binding)
@@ -131,6 +179,7 @@ def _activation(plan: Plan, track: Track, binding: Binding) -> Step | None:
         told = {name: known.data[name] for name in ("stales", "attempts") if name in known.data}
         # All its earlier epochs are accounted for: none of them counts as a lost worker.
         data.update(told, returned=known.epoch - sum(told.values()))
+        data.update({name: known.data[name] for name in ("usd", "tokens") if name in known.data})
         return Step(Activation(id, "pending", known.epoch, own + others, data), (known.status, known.epoch))
     return Step(Activation(id, "pending", 0, own + others, data), ("", 0))
 

@@ -12,9 +12,11 @@ import orjson
 from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
-from blackboard.errors import BoardClosed, BoardGone, ConflictError
+from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
 from blackboard.levels import Upload
 from blackboard.ports import Store
+from controller.graph import compile_graph
+from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
 from controller.values import EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
@@ -45,6 +47,7 @@ class Submission:
     deadline_s: float | None = None
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Literal["", "review"] = ""
+    policy: Policy = DEFAULT
     by: str = "submitter"
 
 
@@ -94,9 +97,26 @@ class Desk:
                 )
         if document.deadline_s is not None and not 0 < document.deadline_s <= 30 * 86_400:
             errors.append(("/deadline_s", "must be more than 0 and at most 2592000 seconds"))
+        errors += self._check_policy(document, chosen) if not errors else []
         if errors:
             raise InvalidValue(errors)
         return {name: source.version for name, source in chosen.items()}
+
+    def _check_policy(self, document: Submission, chosen: Mapping[str, Source]) -> list[tuple[str, str]]:
+        """What these sources cannot follow, as (pointer, words)."""
+        if not document.policy.strategy:
+            return []
+        levels = {level for source in chosen.values() for level in self._outputs[source.name]}
+        for level in document.policy.strategy:
+            if level not in levels:
+                return [
+                    (f"/strategy/{level}", f"no chosen source contributes to it; {', '.join(sorted(levels))} can be")
+                ]
+        try:
+            compile_graph(chosen.values(), document.goal, document.policy)
+        except ContractError as error:
+            return [("/strategy", f"{error}{f'; {error.hint}' if error.hint else ''}")]
+        return []
 
     async def submit(self, document: Submission) -> BoardView:
         """Make a board for a document. Raises InvalidValue, see `check`."""
@@ -113,13 +133,14 @@ class Desk:
             "incarnation": chance[:12],
             "goal": ",".join(document.goal),
             "sources": orjson.dumps(sources).decode(),
-            "policy": "{}",
+            "policy": document.policy.text(),
             "filename": document.filename or "",
             "priority": document.priority,
             "hold": document.hold,
         }
-        if document.deadline_s is not None:
-            head["deadline_ms"] = str(max(1, round(document.deadline_s * 1000)))
+        limits = [limit for limit in (document.deadline_s, document.policy.budget.wall_s) if limit is not None]
+        if limits:
+            head["deadline_ms"] = str(max(1, round(min(limits) * 1000)))
         commit = Commit(
             type="board.created",
             by=document.by,

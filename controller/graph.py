@@ -8,15 +8,18 @@ turns, everybody else waits until it is quiet.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import orjson
 
 from blackboard.contract import Input, Source
 from blackboard.errors import ContractError
 from blackboard.levels import Level
+from controller.contests import Contest, find_contests
+from controller.policy import Policy, policy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,21 @@ class Graph:
     """Levels whose values some `when` reads."""
     valued: frozenset[str]
     """Levels whose values must be whole (no blob references) when a plan applies them."""
+    bidding: dict[str, tuple[Input, ...]]
+    """Source with a `bid` -> the inputs that it takes."""
+    contests: dict[str, Contest]
+    """Source -> the contest it takes part in."""
+    policy: Policy
 
 
-def compile_graph(sources: Iterable[Source], goal: Sequence[str] = ()) -> Graph:
+def compile_graph(sources: Iterable[Source], goal: Sequence[str] = (), policy: Policy | None = None) -> Graph:
     """Check the sources and put them in order.
 
     With a goal only the sources that lead to it are kept. Raises ContractError for duplicate names, a cycle without a
-    loop source, one level name used by two classes, a group that carries another field than its own, or a goal nobody
-    contributes to.
+    loop source, one level name used by two classes, a group that carries another field than its own, a goal nobody
+    contributes to, or a strategy that these sources cannot follow.
     """
+    policy = policy or Policy()
     named: dict[str, Source] = {}
     for source in sources:
         if source.name in named:
@@ -119,25 +128,29 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = ()) -> Graph:
         name: tuple((group, field) for group, pairs in carriers.items() for who, field in pairs if who == name)
         for name in nodes
     }
-    order = _order(nodes, loops)
+    contests = find_contests({name: node.source for name, node in nodes.items()}, contributors, policy)
+    order = _order(nodes, loops, contests)
     steady = {
         level: tuple(name for name in names if not nodes[name].source.is_loop) for level, names in contributors.items()
     }
     readers = {level: tuple(node.name for node in nodes.values() if level in node.each) for level in types}
     each_readers = {level: tuple(name for name in names if not nodes[name].by) for level, names in readers.items()}
-    asked = {name: _asked(node.source) for name, node in nodes.items() if node.source.when is not None}
-    asked_levels = frozenset(kind.level for given in asked.values() for wanted in given for kind in wanted.levels)
+    asked = {name: _asked(node.source, when) for name, node in nodes.items() if (when := node.source.when) is not None}
+    # Where nobody competes and nothing is counted, nobody is asked for a bid.
+    weighed = set(contests) if policy.budget.usd is None else set(nodes)
+    bidding = {name: _asked(nodes[name].source, bid) for name in sorted(weighed) if (bid := nodes[name].source.bid)}
+    inputs = (given for group in (asked, bidding) for given in group.values())
+    asked_levels = frozenset(kind.level for given in inputs for wanted in given for kind in wanted.levels)
     told = {level for node in nodes.values() if node.by or node.source.carries for level in node.each}
     return Graph(
         nodes, order, contributors, steady, loops, loops_of_level, goals, types, carriers, followers,
-        readers, each_readers, asked, asked_levels, asked_levels | told,
+        readers, each_readers, asked, asked_levels, asked_levels | told, bidding, contests, policy,
     )  # fmt: skip
 
 
-def _asked(source: Source) -> tuple[Input, ...]:
-    """The inputs that a source's `when` takes: those of its parameters' names, or all; never lookups."""
-    assert source.when is not None
-    parameters = inspect.signature(source.when).parameters.values()
+def _asked(source: Source, asking: Callable[..., Any]) -> tuple[Input, ...]:
+    """The inputs that a source's `when` or `bid` takes: those of its parameters' names, or all; never lookups."""
+    parameters = inspect.signature(asking).parameters.values()
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     names = {parameter.name for parameter in parameters}
     return tuple(x for x in source.inputs if x.kind != "lookup" and (takes_any or x.parameter in names))
@@ -148,7 +161,7 @@ def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
     known = {source.name: source for source in sources}
     names = orjson.loads(head["sources"]) if head.get("sources") else list(known)
     goal = tuple(word for word in head.get("goal", "").split(",") if word)
-    return compile_graph([known[name] for name in names if name in known], goal)
+    return compile_graph([known[name] for name in names if name in known], goal, policy_of(head.get("policy", "")))
 
 
 def _check_group(source: Source) -> None:
@@ -298,7 +311,7 @@ def _components(edges: dict[str, set[str]]) -> list[set[str]]:
     return parts
 
 
-def _order(nodes: dict[str, Node], loops: Sequence[Loop]) -> tuple[str, ...]:
+def _order(nodes: dict[str, Node], loops: Sequence[Loop], contests: Mapping[str, Contest]) -> tuple[str, ...]:
     before: dict[str, set[str]] = {}
     for node in nodes.values():
         mine = before.setdefault(node.name, set())
@@ -309,10 +322,20 @@ def _order(nodes: dict[str, Node], loops: Sequence[Loop]) -> tuple[str, ...]:
             same_loop = node.loop >= 0 and node.loop == other.loop
             if not (same_loop and other.source.is_loop):
                 mine.add(other.name)
+                # Whether one of them still has something to do depends on what became of the others.
+                if other.name in contests and contests[other.name] is not contests.get(node.name):
+                    mine.update(contests[other.name].sources)
         if node.source.is_loop and node.loop >= 0:
             mine.update(name for name in loops[node.loop].sources if not nodes[name].source.is_loop)
         for number, loop in enumerate(loops):
             if number != node.loop and reads & loop.levels:
                 mine.update(loop.sources)
     # Sorted, because the order of a set differs from process to process.
-    return tuple(TopologicalSorter({name: sorted(befores) for name, befores in before.items()}).static_order())
+    sorter = TopologicalSorter({name: sorted(befores) for name, befores in before.items()})
+    try:
+        return tuple(sorter.static_order())
+    except CycleError as error:
+        raise ContractError(
+            f"sources that compete also wait for each other: {' <- '.join(error.args[1])}",
+            hint="leave the strategy for this level at opportunistic",
+        ) from error

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from blackboard.entries import name_of
 from controller.plan import Plan
+from controller.spending import is_paid
 from controller.tracks import BOARD, Binding, Track
-
-Word = Literal["done", "failed", "skipped", "spent", "waiting", "ready", "under_way", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +30,46 @@ def ending(plan: Plan, *, settled: bool, now: int) -> Ending | None:
         return Ending("failed", {**outcome(plan, slug, reason), "source": source})
     deadline = head.get("deadline_ms")
     if deadline and now >= int(head["created"]) + int(deadline):
+        slug, limit = _limit(plan, int(deadline))
         if not _has_results(plan):
-            return Ending("failed", outcome(plan, "deadline", "the deadline passed before anything was contributed"))
-        reason = "the deadline passed: this is what had been contributed by then"
-        return Ending("completed", {**outcome(plan, "deadline", reason), "partial": True})
+            return Ending("failed", outcome(plan, slug, f"{limit} passed before anything was contributed"))
+        reason = f"{limit} passed: this is what had been contributed by then"
+        return Ending("completed", {**outcome(plan, slug, reason), "partial": True})
     if not settled:
         return None
     # First, because the reviewer may contribute what no source found.
     if head.get("hold") == "review" and "approved" not in head:
         return None
+    left_out = _left_out(plan)
     if not _has_results(plan):
+        if left_out:
+            return Ending("failed", outcome(plan, "budget", f"the budget allows nothing: {left_out[0]['reason']}"))
         return Ending("failed", outcome(plan, "empty", "no source contributed to the goal"))
     disputes = plan.disputes
-    reason = "every goal is settled" + (f", with {disputes} disputes" if disputes else "")
-    return Ending("completed", outcome(plan, "complete", reason))
+    dispute = f", with {disputes} dispute{'s' if disputes > 1 else ''}" if disputes else ""
+    if left_out:
+        reason = f"the budget is used up: {len(left_out)} steps were left out{dispute}"
+        return Ending("completed", {**outcome(plan, "budget", reason), "partial": True})
+    return Ending("completed", outcome(plan, "complete", f"every goal is settled{dispute}"))
+
+
+def _limit(plan: Plan, deadline_ms: int) -> tuple[str, str]:
+    """Whether the time that passed was the submitter's deadline or the budget's."""
+    wall = plan.graph.policy.budget.wall_s
+    if wall is not None and round(wall * 1000) == deadline_ms:
+        return "budget", f"the budget's {wall:g} seconds"
+    return "deadline", "the deadline"
+
+
+def _left_out(plan: Plan) -> list[dict[str, str]]:
+    """Bindings for which there was no money."""
+    return [
+        {"source": name, "binding": id, "reason": binding.note}
+        for name, track in plan.tracks.items()
+        if is_paid(track.node.source)
+        for id, binding in sorted(track.bindings.items())
+        if binding.state == "unaffordable"
+    ]
 
 
 def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
@@ -54,19 +79,36 @@ def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
         for name, track in plan.tracks.items()
         for id in sorted(track.failed)
     ]
-    return {
+    said: dict[str, Any] = {
         "slug": slug,
         "reason": reason,
         "disputes": plan.disputes,
         "degraded": degraded,
         "coverage": coverage(plan),
-        "cost_usd": 0.0,
+        "cost_usd": plan.spent.usd,
     }
+    if plan.spent.tokens:
+        said["tokens"] = plan.spent.tokens
+    if left_out := _left_out(plan):
+        said["left_out"] = left_out
+    return said
 
 
 def coverage(plan: Plan) -> dict[str, dict[str, str]]:
     """The grid of pages and sources. A cell with several bindings shows the worst of them."""
-    rank = ("failed", "spent", "retry", "under_way", "ready", "waiting", "skipped", "done")
+    rank = (
+        "failed",
+        "unaffordable",
+        "spent",
+        "retry",
+        "under_way",
+        "ready",
+        "waiting",
+        "gone",
+        "outbid",
+        "skipped",
+        "done",
+    )
     grid: dict[str, dict[str, str]] = {}
     for name, track in plan.tracks.items():
         row = grid.setdefault(name, {})

@@ -14,7 +14,9 @@ from blackboard.board import Board
 from blackboard.entries import Activation, is_rival, level_of
 from blackboard.events import ENDED, LogRecord
 from controller.conditions import Conditions
+from controller.contests import Standings
 from controller.graph import Graph
+from controller.spending import Spent
 from controller.tracks import BOARD, Binding, LevelState, Run, Track, mark
 
 
@@ -51,6 +53,8 @@ class Plan:
         """For every loop, the sum of what its levels hold from outside it."""
         self.orphans: dict[str, tuple[str, str, str]] = {}
         """Live outputs whose binding is no more: key -> (owner, binding, activation)."""
+        self.standings = {contest.level: Standings() for contest in graph.contests.values()}
+        self.spent = Spent()
         self._owners: dict[str, tuple[str, str]] = {}
         self._groups: dict[tuple[str, str], str] = {}
         self._outside_marks: dict[tuple[int, str], int] = {}
@@ -119,6 +123,11 @@ class Plan:
         making = self.tracks[source].bindings[id].making
         return "" if making is None or making == self.live[key].activation else source
 
+    def rivals(self, source: str, id: str) -> dict[str, Binding]:
+        """The bindings that compete for what this one would contribute, its own among them: source -> binding."""
+        contest = self.graph.contests[source]
+        return {name: found for name in contest.sources if (found := self.tracks[name].bindings.get(id)) is not None}
+
     def touch_readers(self, binding: Binding) -> None:
         """Have those looked at again that work on what this binding wrote."""
         for key in binding.outputs:
@@ -153,6 +162,7 @@ class Plan:
     # -- records in ------------------------------------------------------------------------------------------------
 
     def _set_activation(self, activation: Activation) -> None:
+        self.spent.hear(self.activations.get(activation.id), activation)
         self.activations[activation.id] = activation
         if activation.under_way:
             self.under_way[activation.id] = activation
@@ -161,6 +171,8 @@ class Plan:
         track = self.tracks.get(str(activation.data["source"]))
         if track is None:
             return
+        if "award" in activation.data and (contest := self.graph.contests.get(track.node.name)) is not None:
+            self.standings[contest.level].hear(track.node.name, activation)
         binding = self._binding(track, str(activation.data["binding"]))
         track.under_way += activation.under_way - (binding.running.pop(activation.id, None) is not None)
         if activation.under_way:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from blackboard.entries import level_of
+from controller.awards import tell_rivals, unaffordable, weighed
 from controller.graph import Node
 from controller.plan import Plan
 from controller.tracks import Binding, Run, State, Track, sums_match
@@ -31,24 +32,38 @@ class View:
 def look(plan: Plan) -> View:
     """Bring every binding's state up to date, in the graph's order."""
     view = View()
+    contests = plan.graph.contests
     for name in plan.graph.order:
-        track = plan.tracks[name]
-        gate = _gate(plan, view, track)
-        if gate != track.gate:
-            track.gate = gate
-            track.touched.update(track.bindings)
-        while track.touched:
-            for id in sorted(track.touched):
-                track.touched.discard(id)
-                binding = track.bindings.get(id)
-                if binding is not None:
-                    _update(plan, track, binding, is_open=bool(gate[0]))
-        view.possible[name] = (
-            track.active > 0
-            or (bool(plan.orphans) and any(owner == name for owner, _, _ in plan.orphans.values()))
-            or not all(sees(plan, view, track.node, level) for level in track.node.waits)
-        )
+        _bring(plan, view, plan.tracks[name])
+        if name in contests:
+            # What a rival is to do depends on the others: those looked at before are told, until nobody has news.
+            rivals = [plan.tracks[other] for other in contests[name].sources if other in view.possible]
+            while any(rival.touched for rival in rivals):
+                for rival in rivals:
+                    _bring(plan, view, rival)
     return view
+
+
+def _bring(plan: Plan, view: View, track: Track) -> None:
+    """Bring one source's bindings up to date."""
+    gate = _gate(plan, view, track)
+    if gate != track.gate:
+        track.gate = gate
+        track.touched.update(track.bindings)
+    if track.priced:
+        track.touched.update(unaffordable(plan, track))
+    while track.touched:
+        for id in sorted(track.touched):
+            track.touched.discard(id)
+            binding = track.bindings.get(id)
+            if binding is not None:
+                _update(plan, track, binding, is_open=bool(gate[0]))
+    name = track.node.name
+    view.possible[name] = (
+        track.active > 0
+        or (bool(plan.orphans) and any(owner == name for owner, _, _ in plan.orphans.values()))
+        or not all(sees(plan, view, track.node, level) for level in track.node.waits)
+    )
 
 
 def sees(plan: Plan, view: View, node: Node, level: str) -> bool:
@@ -129,6 +144,8 @@ def group_waits(plan: Plan, node: Node, value: str) -> str:
 def _update(plan: Plan, track: Track, binding: Binding, *, is_open: bool) -> None:
     """Put one binding into the state its inputs and its last run say."""
     if track.node.each and not binding.own:
+        if track.node.name in plan.graph.contests:
+            tell_rivals(plan, track, binding, "gone")
         if binding.running:
             _settle(plan, track, binding, "gone")
         else:
@@ -137,7 +154,7 @@ def _update(plan: Plan, track: Track, binding: Binding, *, is_open: bool) -> Non
             plan.drop(track, binding)
             _touch_followers(plan, track, binding, before)
         return
-    state, note = _state(plan, track, binding, is_open)
+    state, note = weighed(plan, track, binding, *_state(plan, track, binding, is_open))
     _settle(plan, track, binding, state, note)
 
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal
 
+from blackboard.contract import Bid
 from blackboard.entries import Activation, level_of
 from controller.graph import Node
 
 BOARD = "board"
 """The one binding of a source that works on the board as a whole."""
 
-State = Literal["waiting", "ready", "under_way", "retry", "done", "failed", "skipped", "spent", "gone"]
+State = Literal[
+    "waiting", "ready", "under_way", "retry", "done", "failed", "skipped", "spent", "outbid", "unaffordable", "gone"
+]
 ACTIVE = frozenset({"waiting", "ready", "under_way", "retry"})
 """States in which a binding may still contribute."""
 
@@ -112,8 +115,17 @@ class Binding:
     """Why it is in this state, where the state does not say it all."""
     making: str | None = "?"
     """None when its outputs are as they will be; else the activation that writes them anew, "" before there is one."""
-    queued: int = -1
+    queued: tuple[int, float] | None = None
     """The rank it is queued with while it is ready."""
+    stand: tuple[State | Literal[""], Bid | None, float | None] = ("", None, None)
+    """Where it stands in a contest: the state it would be in if nobody competed, its bid, how good what it did is."""
+    bid: Bid | None = None
+    """What its source offers for it, once it could act."""
+
+    @property
+    def alone(self) -> State | Literal[""]:
+        """The state it would be in if nobody competed; "" before it was looked at."""
+        return self.stand[0]
 
     @property
     def surplus(self) -> list[Activation]:
@@ -135,8 +147,11 @@ class Track:
     by_value: dict[tuple[str, str], int] = field(default_factory=dict)
     """(field, value) -> active bindings that carry it."""
     ready: set[str] = field(default_factory=set)
-    heap: list[tuple[int, str]] = field(default_factory=list)
-    """(runs so far, binding): whoever ran least goes first, so nobody starves. Entries no longer ready are dropped late."""
+    heap: list[tuple[tuple[int, float], str]] = field(default_factory=list)
+    """((runs so far, rating), binding): whoever ran least goes first, so nobody starves; then the best rating per cost.
+    Entries no longer ready are dropped late."""
+    priced: list[tuple[float, str]] = field(default_factory=list)
+    """(-cost, binding) of bindings that became ready under a budget: the dearest go first when money runs out."""
     retrying: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     cancelling: set[str] = field(default_factory=set)
@@ -186,16 +201,16 @@ class Track:
 
     def _queue(self, binding: Binding) -> None:
         if binding.state != "ready":
-            binding.queued = -1
+            binding.queued = None
             return
-        rank = binding.finished.n if binding.finished else 0
+        rank = (binding.finished.n if binding.finished else 0, -worth(binding.bid))
         if rank != binding.queued:
             binding.queued = rank
             heapq.heappush(self.heap, (rank, binding.id))
 
     def best(self, count: int) -> list[Binding]:
         """Up to `count` ready bindings, best first; they stay ready until a record says otherwise."""
-        taken: list[tuple[int, str]] = []
+        taken: list[tuple[tuple[int, float], str]] = []
         seen: set[str] = set()
         while self.heap and len(taken) < count:
             rank, id = heapq.heappop(self.heap)
@@ -205,6 +220,11 @@ class Track:
         for item in taken:
             heapq.heappush(self.heap, item)
         return [self.bindings[id] for _, id in taken]
+
+
+def worth(bid: Bid | None) -> float:
+    """Expected value per dollar; what costs nothing, or does not say, comes first."""
+    return bid.value / bid.cost_usd if bid is not None and bid.cost_usd > 0 else float("inf")
 
 
 def obsolete_outputs(track: Track, binding: Binding) -> list[str]:
@@ -218,7 +238,7 @@ def obsolete_outputs(track: Track, binding: Binding) -> list[str]:
         return []
     if binding.state == "done" and run is not None and run.wrote is not None:
         return [key for key in sorted(binding.outputs) if key.partition("~")[0] not in run.wrote]
-    if binding.state not in ("skipped", "failed"):
+    if binding.state not in ("skipped", "failed", "outbid"):
         return []
     own = run.activation.id if run is not None and run.activation.status == "failed" else ""
     return sorted(key for key, activation in binding.outputs.items() if not own or activation != own)

@@ -53,6 +53,7 @@ class BoardView:
             "goal": [level for level in head.get("goal", "").split(",") if level],
             "sources": orjson.loads(head.get("sources") or "{}"),
             "priority": head.get("priority", "interactive"),
+            "policy": orjson.loads(head.get("policy") or "{}"),
             "links": links(self.id),
         }
         for name in ("filename", "hold", "parent", "approved"):
@@ -152,9 +153,14 @@ def source_view(source: Source) -> dict[str, Any]:
         "outputs": [kind.level for kind in source.outputs],
         "revises": [kind.level for kind in source.revises],
         "conditional": source.when is not None,
+        "bids": source.bid is not None,
+        "origin": source.origin,
+        "where": source.where,
+        "trusted": source.trusted,
         "required": source.required,
         "cost": source.cost,
         "timeout_s": source.timeout,
+        "idle_timeout_s": source.idle_timeout,
         "priority": source.priority,
         "concurrency": source.concurrency,
         "attempts": source.attempts,

@@ -29,7 +29,7 @@ from blackboard.entries import Activation
 from blackboard.errors import PermanentFailure, StorageError
 from blackboard.ports import Store
 from blackboard.registry import settings_of
-from controller.activation import Run
+from controller.activation import Ledger, Run
 from controller.inputs import Decoder
 from controller.push import PushWorker
 from controller.queue import CLASSES, Job, Queue, Wake, queue_name
@@ -222,9 +222,10 @@ class ActivationWorker:
         assert task is not None
         running = _Running(claimed.activation.epoch, task)
         self._running[board, activation] = running
+        spent = Ledger() if contract.Spending in source.injected.values() else None
         run = Run(
-            self._store, source, board, claimed.activation, claimed, self._services_for(source, board, claimed.activation),
-            self._decoder, self._settings.backoff_s,
+            self._store, source, board, claimed.activation, claimed,
+            self._services_for(source, board, claimed.activation, spent), self._decoder, self._settings.backoff_s, spent,
         )  # fmt: skip
         try:
             if self._overdue:
@@ -243,10 +244,15 @@ class ActivationWorker:
         finally:
             del self._running[board, activation]
 
-    def _services_for(self, source: Source, board: str, activation: Activation) -> Mapping[Any, Any]:
-        if contract.Progress not in source.injected.values():
-            return self._services
-        return {**self._services, contract.Progress: BoundProgress(self._store, board, activation)}
+    def _services_for(
+        self, source: Source, board: str, activation: Activation, spent: Ledger | None
+    ) -> Mapping[Any, Any]:
+        own: dict[Any, Any] = {}
+        if contract.Progress in source.injected.values():
+            own[contract.Progress] = BoundProgress(self._store, board, activation)
+        if spent is not None:
+            own[contract.Spending] = spent
+        return {**self._services, **own} if own else self._services
 
     async def _give_back(self, run: Run) -> None:
         try:

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, Deadline, Files, Goal, Json, Only, existing, settings_from, words
+from controller.commands.options import (
+    BudgetOption,
+    Data,
+    Deadline,
+    Files,
+    Floors,
+    Goal,
+    Json,
+    Only,
+    Strategies,
+    existing,
+    policy_json,
+    settings_from,
+    words,
+)
 
 if TYPE_CHECKING:
     from blackboard.board import Board
@@ -43,6 +57,9 @@ def analyze(
     goal: Goal = "",
     sources: Only = "",
     deadline: Deadline = None,
+    strategy: Strategies = None,
+    floor: Floors = None,
+    budget: BudgetOption = "",
     as_json: Json = False,
     data: Data = None,
 ) -> None:
@@ -50,7 +67,8 @@ def analyze(
 
     Boards are kept in the data directory: `show`, `why`, `log` and `replay` work on their ids afterwards.
     """
-    asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline}
+    policy = policy_json(strategy, floor, budget)
+    asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline, "policy": policy}
     code = console.run(_analyze(existing(files), asked, as_json=as_json, data=data, debug=ctx.obj.debug))
     raise typer.Exit(code)
 
@@ -93,6 +111,7 @@ async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Su
 
     from blackboard.errors import UsageError
     from controller.desk import Submission
+    from controller.policy import Policy
 
     size, most = (await asyncio.to_thread(file.stat)).st_size, service.settings.max_upload_bytes
     if size > most:
@@ -100,7 +119,9 @@ async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Su
             f"{file} holds {size:,} bytes; at most {most:,} are taken", hint="raise BLACKBOARD_MAX_UPLOAD_BYTES"
         )
     content = await asyncio.to_thread(file.read_bytes)
-    return Submission(sha256=await service.blobs.put(content), size=len(content), filename=file.name, **asked)
+    sha256 = await service.blobs.put(content)
+    asked = {**asked, "policy": Policy.model_validate(asked["policy"])}
+    return Submission(sha256=sha256, size=len(content), filename=file.name, **asked)
 
 
 async def _follow(service: Service, board: str, tracker: Tracker, painter: Painter) -> None:

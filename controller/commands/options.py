@@ -39,6 +39,64 @@ Deadline = Annotated[
     typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Then the best partial result is taken."),
 ]
 
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        metavar="LEVEL=HOW",
+        help="Who acts where several sources contribute a level: opportunistic, market, or an order a,b,c. Repeatable.",
+        show_default=False,
+    ),
+]
+Floors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--floor",
+        metavar="LEVEL=0..1",
+        help="Confidence below which the next bidder is asked. Repeatable.",
+        show_default=False,
+    ),
+]
+BudgetOption = Annotated[
+    str,
+    typer.Option("--budget", metavar="usd=1,tokens=1000,wall_s=60", help="What it may cost; then the best there is."),
+]
+
+
+def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: str) -> dict[str, Any]:
+    """The options as the members a submission has. Raises UsageError that names what is off."""
+    from pydantic import ValidationError
+
+    from blackboard.errors import UsageError
+    from controller.policy import Policy
+
+    given: dict[str, Any] = {"strategy": {}, "floor": {}, "budget": {}}
+    for word in strategies or ():
+        level, how = _pair(word, "--strategy")
+        given["strategy"][level] = how if how in ("opportunistic", "market") else list(words(how))
+    for word in floors or ():
+        level, number = _pair(word, "--floor")
+        given["floor"][level] = number
+    for word in words(budget):
+        name, number = _pair(word, "--budget")
+        given["budget"][name] = number
+    try:
+        policy = Policy.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{where or 'the options'}: {first['msg']}", hint="see `--help` for the form") from error
+    return policy.model_dump(mode="json", exclude_defaults=True)
+
+
+def _pair(word: str, option: str) -> tuple[str, str]:
+    from blackboard.errors import UsageError
+
+    name, is_pair, value = word.partition("=")
+    if not is_pair or not name.strip():
+        raise UsageError(f"{option} {word}: it must be NAME=VALUE")
+    return name.strip(), value.strip()
+
 
 def words(text: str) -> tuple[str, ...]:
     """Comma-separated words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +12,18 @@ from controller.commands import console
 from controller.commands.options import (
     DEFAULT_URL,
     BoardId,
+    BudgetOption,
     Data,
     Deadline,
     Files,
+    Floors,
     Goal,
     Json,
     Only,
+    Strategies,
     Url,
     existing,
+    policy_json,
     words,
 )
 
@@ -41,6 +46,9 @@ def submit(
     deadline: Deadline = None,
     priority: Annotated[str, typer.Option("--priority", help="interactive or batch.")] = "interactive",
     hold: Annotated[bool, typer.Option("--hold", help="Keep settled boards open until `approve`.")] = False,
+    strategy: Strategies = None,
+    floor: Floors = None,
+    budget: BudgetOption = "",
     timeout: Timeout = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -52,6 +60,7 @@ def submit(
         "deadline_s": "" if deadline is None else f"{deadline:.3f}",
         "priority": priority,
         "hold": "review" if hold else "",
+        **{name: json.dumps(value) for name, value in policy_json(strategy, floor, budget).items()},
     }
     asked = {name: value for name, value in options.items() if value}
     code = console.run(_within(timeout, _submit(existing(files), asked, wait, as_json, url)))

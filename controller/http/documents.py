@@ -8,6 +8,7 @@ from email.message import Message
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from controller.desk import Submission
@@ -17,6 +18,8 @@ from controller.http.models import BoardModel, DocumentOptions, TextDocument
 from controller.http.multipart import Multipart, Part
 from controller.http.problems import Problem, described
 from controller.http.sniff import contradicts, declares_entities
+from controller.http.strict_json import loads
+from controller.policy import Policy
 
 router = APIRouter(prefix="/v1", tags=["documents"])
 
@@ -28,6 +31,7 @@ SNIFFED = 1024
 """Bytes looked at before a file is kept."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 LISTS = ("goal", "sources")
+OBJECTS = ("strategy", "floor", "price", "budget")
 
 
 @router.post(
@@ -122,8 +126,16 @@ def _submission(request: Request, options: DocumentOptions, **document: Any) -> 
         deadline_s=options.deadline_s,
         priority=options.priority,
         hold=options.hold,
+        policy=_policy(options),
         **document,
     )
+
+
+def _policy(options: DocumentOptions) -> Policy:
+    try:
+        return options.policy()
+    except ValidationError as error:
+        raise Problem("validation-error", errors=[("/floor", error.errors()[0]["msg"])]) from error
 
 
 def _options(fields: dict[str, str]) -> DocumentOptions:
@@ -135,6 +147,9 @@ def _options(fields: dict[str, str]) -> DocumentOptions:
     if "deadline_s" in found:
         text = fields["deadline_s"].strip()
         found["deadline_s"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) else text
+    for name in OBJECTS:
+        if name in found:
+            found[name] = loads(fields[name].encode())
     return validated(DocumentOptions, found)
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from controller.policy import Budget, LevelName, Policy, Price, Strategy
+
 Millis = Annotated[int, Field(description="Milliseconds since 1970, by the server's clock.")]
 
 
@@ -25,6 +27,20 @@ class DocumentOptions(Options):
     )
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Annotated[Literal["", "review"], Field(description="`review`: wait for approval before the end.")] = ""
+    strategy: Annotated[
+        dict[LevelName, Strategy],
+        Field(max_length=50, description="Level -> `opportunistic`, `market`, or an order of sources."),
+    ] = {}
+    floor: Annotated[
+        dict[LevelName, Annotated[float, Field(ge=0, le=1)]],
+        Field(max_length=50, description="Level -> confidence below which the next bidder is asked."),
+    ] = {}
+    price: Annotated[Price, Field(description="What a dollar and a second are worth, in expected value.")] = Price()
+    budget: Annotated[Budget, Field(description="What the board may cost; then the best partial result.")] = Budget()
+
+    def policy(self) -> Policy:
+        """What is asked of control. Raises ValidationError."""
+        return Policy(strategy=self.strategy, floor=self.floor, price=self.price, budget=self.budget)
 
 
 class TextDocument(DocumentOptions):
@@ -35,7 +51,7 @@ class TextDocument(DocumentOptions):
 
 
 class FileDocument(DocumentOptions):
-    """A file to analyse. In a form, lists are separated by commas."""
+    """A file to analyse. In a form, lists are separated by commas; `strategy`, `floor`, `price` and `budget` are JSON."""
 
     file: Annotated[str, Field(json_schema_extra={"format": "binary"})]
 

@@ -61,6 +61,9 @@ class Worker:
     before: set[str]
     """Keys earlier runs and epochs left behind."""
     error: str = ""
+    usd: float = 0.0
+    sure: dict[str, float] = field(default_factory=dict)
+    """Confidences of what was contributed to the level it was awarded for."""
     asked: set[str] = field(default_factory=set)
     partials: int = 0
 
@@ -98,6 +101,7 @@ class Worker:
         """The first of what is left, before the run ends."""
         put = self.left.pop(0)
         self.asked.add(put.key)
+        self._weigh([put])
         self.partials += 1
         return self._commit(None, {}, writes=(put,), checks=tuple(self.own.items()))
 
@@ -106,9 +110,18 @@ class Worker:
         asked = sorted(self.asked | {put.key for put in self.left})
         gone = [Retract(key, self.source.name) for key in sorted(self.before - set(asked))]
         data: dict[str, Any] = {"wrote": asked}
+        if "award" in self.activation.data:
+            self._weigh(self.left)
+            data["quality"] = sum(self.sure.values()) / len(self.sure) if self.sure else 0.0
+        if self.usd:
+            data["usd"] = self.usd
         if any(self.looked.values()):
             data["lookups"] = self.looked
         return self._commit("done", data, writes=(*self.left, *gone), checks=tuple(self.own.items()))
+
+    def _weigh(self, puts: Iterable[Put]) -> None:
+        if award := self.activation.data.get("award"):
+            self.sure |= {put.key: put.confidence for put in puts if level_of(put.key) == award["level"]}
 
     def failure(self, attempts: int, retry_at: int | None) -> Commit:
         """A failure, for good without a time to try again."""

@@ -28,6 +28,7 @@ from blackboard.writing import Prepared, prepare
 from controller.decide import Decision, decide, decide_plan
 from controller.graph import compile_graph
 from controller.plan import Plan
+from controller.policy import Policy
 
 LEASE = 15_000
 RUNS = int(os.environ.get("BLACKBOARD_FAULT_RUNS", "0"))
@@ -86,10 +87,11 @@ class Simulation:
         goal: Sequence[str] = (),
         head: dict[str, str] | None = None,
         compare: bool = True,
+        policy: Policy | None = None,
         fails: Callable[[Source, dict[str, Any]], str] = never,
     ) -> None:
         self.sources = tuple(sources)
-        self.graph = compile_graph(sources, goal)
+        self.graph = compile_graph(sources, goal, policy)
         self.rng = random.Random(seed)
         self.odds, self.compare, self.fails = odds, compare, fails
         self.now = 1_000_000
