@@ -68,8 +68,13 @@ def _left_out(plan: Plan) -> list[dict[str, str]]:
         for name, track in plan.tracks.items()
         if is_paid(track.node.source)
         for id, binding in sorted(track.bindings.items())
-        if binding.state == "unaffordable"
+        if binding.state == "unaffordable" and not _done_by_another(plan, name, id)
     ]
+
+
+def _done_by_another(plan: Plan, source: str, id: str) -> bool:
+    """Whether a rival that could be paid for did what this one was to do."""
+    return source in plan.graph.contests and any(rival.state == "done" for rival in plan.rivals(source, id).values())
 
 
 def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:

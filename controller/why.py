@@ -28,7 +28,7 @@ class Reason:
 
     `waits_for`: the levels it waits for, each with the sources that may still contribute to it. Times are the server's,
     milliseconds since 1970. `state` is the binding's (waiting, ready, under_way, retry, done, failed, skipped, spent,
-    gone), `idle` for a source with nothing to work on, and for the board: open, settled, held, or how it ended.
+    outbid, unaffordable, gone), `idle` for a source with nothing to work on, and for the board: open, settled, held, or how it ended.
     """
 
     source: str
@@ -131,7 +131,7 @@ class _Teller:
             reason = self._retry(latest, binding.note)
         else:
             reason = binding.note or "its input is gone; its activation is being cancelled"
-            latest = None if binding.state == "skipped" else latest
+            latest = None if binding.state in ("skipped", "outbid", "unaffordable") else latest
         return self._reason(track, binding, reason, waits, latest)
 
     def _reason(

@@ -19,7 +19,8 @@ DIVERGED: Final = 5
 INTERRUPTED: Final = 130
 
 MARKS = {
-    "done": "✓", "skipped": "·", "failed": "✗", "spent": "=", "under_way": "…", "retry": "…", "ready": "-", "waiting": "-"
+    "done": "✓", "skipped": "·", "failed": "✗", "spent": "=", "under_way": "…", "retry": "…", "ready": "-", "waiting": "-",
+    "outbid": "o", "unaffordable": "$",
 }  # fmt: skip
 ASCII_MARKS = {**MARKS, "done": "+", "skipped": ".", "failed": "x", "under_way": "~", "retry": "~"}
 MOST_COLUMNS = 60
@@ -100,8 +101,11 @@ def _counted(states: dict[int, str]) -> str:
     return ", ".join(words)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine. SIGTERM ends it as Ctrl-C does, in good order; the exit code is 143."""
+def run(work: Coroutine[Any, Any, T], *, lasting: bool = False) -> T:
+    """Run a command's coroutine. SIGTERM ends it as Ctrl-C does, in good order; the exit code is 143.
+
+    `lasting`: it serves for long, and is worth the faster event loop.
+    """
     import asyncio
     import signal
 
@@ -111,8 +115,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
+    factory = None
+    if lasting:
+        import uvloop
+
+        factory = uvloop.new_event_loop
     try:
-        return asyncio.run(until_told())
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(until_told())
     except asyncio.CancelledError:
         sys.exit(128 + signal.SIGTERM)
 

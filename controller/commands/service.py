@@ -6,6 +6,7 @@ exit 0. A second signal ends the process at once.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -63,7 +64,7 @@ def _start(ctx: typer.Context, roles: set[str], data: Data, **overrides: Any) ->
     settings = settings_from(data, **{name: value for name, value in overrides.items() if value is not None})
     configure_logs(settings, level="debug" if ctx.obj.debug else None)
     _check_only(settings)
-    console.run(_run(settings, frozenset(roles)))
+    console.run(_run(settings, frozenset(roles)), lasting=True)
 
 
 def _check_only(settings: Settings) -> None:
@@ -86,6 +87,9 @@ async def _run(settings: Settings, roles: frozenset[str]) -> None:
     stop = asyncio.Event()
     _on_signals(stop)
     async with open_service(settings, roles=roles - {"api"}) as service:
+        # What is here now stays: looking through it again and again made control cost more as boards grew.
+        gc.collect()
+        gc.freeze()
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
         if "api" in roles:
