@@ -28,7 +28,8 @@ class Reason:
 
     `waits_for`: the levels it waits for, each with the sources that may still contribute to it. Times are the server's,
     milliseconds since 1970. `state` is the binding's (waiting, ready, under_way, retry, done, failed, skipped, spent,
-    outbid, unaffordable, gone), `idle` for a source with nothing to work on, and for the board: open, settled, held, or how it ended.
+    outbid, unaffordable, gone), `idle` for a source with nothing to work on, and for the board: open, settled, held, or
+    how it ended.
     """
 
     source: str
