@@ -1,14 +1,16 @@
-"""Where knowledge sources are found: entry points of the group `blackboard.knowledge_sources`."""
+"""Where knowledge sources are found: entry points of the group `blackboard.knowledge_sources`, and folders of files."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
-from blackboard.contract import Source, SourceSettings
+from blackboard.contract import Origin, Source, SourceSettings
 from blackboard.errors import ContractError
+from blackboard.plugins import load_file, plugin_files, sources_in, told
 
 GROUP = "blackboard.knowledge_sources"
 OURS = "blackboard-analysis"
@@ -17,41 +19,64 @@ OURS = "blackboard-analysis"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A plug-in that could not be loaded: reported, never fatal."""
+    """A plug-in that could not be loaded: reported, never fatal. `where`: its entry point or file."""
 
     name: str
     where: str
     error: str
+    origin: Origin = "installed"
 
 
-def find_sources(points: Iterable[EntryPoint] | None = None) -> tuple[tuple[Source, ...], tuple[Broken, ...]]:
-    """Every source there is, by name, and the plug-ins that are broken. Raises ContractError for a name taken twice."""
-    found: dict[str, tuple[Source, str]] = {}
+def find_sources(
+    points: Iterable[EntryPoint] | None = None, *, plugins: Iterable[Path] = ()
+) -> tuple[tuple[Source, ...], tuple[Broken, ...]]:
+    """Every source there is, by name, and the plug-ins that are broken.
+
+    `plugins`: folders whose `*.py` files are sources, too. Raises ContractError for a name taken twice, and UsageError for
+    a folder that is none.
+    """
+    found: dict[str, Source] = {}
     broken: list[Broken] = []
-    for point in sorted(entry_points(group=GROUP) if points is None else points, key=lambda point: point.value):
-        try:
-            source = point.load()
-        except Exception as error:  # a stranger's module may raise anything while it is imported
-            broken.append(Broken(point.name, point.value, f"{type(error).__name__}: {error}"))
+    given = entry_points(group=GROUP) if points is None else points
+    for each in (*_installed(given), *_files(plugins)):
+        if isinstance(each, Broken):
+            broken.append(each)
             continue
-        if not isinstance(source, Source):
-            broken.append(Broken(point.name, point.value, f"it is a {type(source).__name__}, no knowledge source"))
-            continue
-        if source.name in found:
+        if each.name in found:
             raise ContractError(
-                f"two sources are called {source.name!r}: {found[source.name][1]} and {point.value}",
-                hint="rename or uninstall one of them",
+                f"two sources are called {each.name!r}: {found[each.name].where} and {each.where}",
+                hint="rename one of them (name= of @knowledge_source), or uninstall or remove it",
             )
         try:
-            found[source.name] = (configured(_placed(source, point)), point.value)
+            found[each.name] = configured(each)
         except ValueError as error:
-            broken.append(Broken(point.name, point.value, f"its settings are wrong: {error}"))
-    return tuple(found[name][0] for name in sorted(found)), tuple(broken)
+            broken.append(Broken(each.name, each.where, f"its settings are wrong: {error}", each.origin))
+    return tuple(found[name] for name in sorted(found)), tuple(broken)
 
 
-def _placed(source: Source, point: EntryPoint) -> Source:
-    built_in = point.dist is not None and point.dist.name == OURS
-    return replace(source, origin="built-in" if built_in else "installed", where=point.value, trusted=built_in)
+def _installed(points: Iterable[EntryPoint]) -> Iterator[Source | Broken]:
+    for point in sorted(points, key=lambda point: point.value):
+        origin: Origin = "built-in" if point.dist is not None and point.dist.name == OURS else "installed"
+        try:
+            source = point.load()
+        except (Exception, SystemExit) as error:  # a stranger's module may raise anything while it is imported
+            yield Broken(point.name, point.value, told(error), origin)
+            continue
+        if isinstance(source, Source):
+            yield replace(source, origin=origin, where=point.value, trusted=origin == "built-in")
+        else:
+            yield Broken(point.name, point.value, f"it is a {type(source).__name__}, no knowledge source", origin)
+
+
+def _files(folders: Iterable[Path]) -> Iterator[Source | Broken]:
+    for path in dict.fromkeys(plugin_files(folders)):
+        try:
+            sources = sources_in(load_file(path))
+        except (Exception, SystemExit) as error:  # likewise
+            yield Broken(path.stem, str(path), told(error), "file")
+            continue
+        for source in sources:
+            yield replace(source, origin="file", where=str(path), trusted=False)
 
 
 def settings_of(source: Source) -> dict[type[SourceSettings], SourceSettings]:

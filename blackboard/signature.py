@@ -6,8 +6,9 @@ import inspect
 import types
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from blackboard.asking import check_asked, check_handed_in, check_parameter
 from blackboard.contract import Bid, Contribution, Group, Input, Lookup, Source, Wanted
 from blackboard.entries import SOURCE
 from blackboard.errors import ContractError
@@ -71,7 +72,8 @@ def source_from(function: Callable[..., Any], *, name: str | None, **declared: A
         ) from error
     inputs: list[Input] = []
     injected: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters:
+    for parameter, declaration in inspect.signature(function).parameters.items():
+        check_parameter(name, declaration)
         if parameter not in hints:
             raise ContractError(
                 f"source {name}: parameter {parameter!r} has no type",
@@ -79,12 +81,15 @@ def source_from(function: Callable[..., Any], *, name: str | None, **declared: A
             )
         found = _input(name, parameter, hints[parameter])
         if found is None:
+            check_handed_in(name, parameter, hints[parameter])
             injected[parameter] = hints[parameter]
         else:
             inputs.append(found)
     outputs = _outputs(name, hints.get("return"))
     source = Source(name=name, function=function, inputs=tuple(inputs), outputs=outputs, injected=injected, **declared)
     _check(source)
+    check_asked(source, "when", source.when)
+    check_asked(source, "bid", source.bid)
     return source
 
 
@@ -126,6 +131,11 @@ def _input(source: str, parameter: str, hint: Any) -> Input | None:
 def _levels(source: str, parameter: str, wanted: Any) -> tuple[type[Level], ...]:
     kinds = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
     for kind in kinds:
+        if isinstance(kind, TypeVar):
+            raise ContractError(
+                f"source {source}: parameter {parameter!r} does not say which level it waits for",
+                hint=f"write {parameter}: Each[SomeLevel]",
+            )
         if not (isinstance(kind, type) and issubclass(kind, Level)):
             raise ContractError(
                 f"source {source}: parameter {parameter!r} waits for {kind!r}, which is no Level",

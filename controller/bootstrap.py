@@ -95,7 +95,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     )
     stack.push_async_callback(store.close)
     await check_server(blocking)
-    found, broken = find_sources() if given is None else (tuple(given), ())
+    found, broken = find_sources(plugins=settings.plugins) if given is None else (tuple(given), ())
     line = await _queue_line(settings, store, stack)
     await _load(store.line(0), SCRIPTS, settings)
     await _load(line, (ENQUEUE, POP), settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,6 +56,8 @@ class Settings(BaseSettings):
     """OCR processes of one worker; 0: one for each two cores, at least one."""
     only: Annotated[tuple[str, ...], NoDecode] = ()
     """Sources this worker serves; empty: all."""
+    plugins: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders whose `*.py` files are sources, too; separated as in PATH."""
     backoff_s: Positive = 1.0
     """Base of the full-jitter back-off between attempts; it doubles up to a minute."""
 
@@ -65,6 +68,15 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, given: object) -> object:
         return tuple(word for word in given.replace(",", " ").split()) if isinstance(given, str) else given
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _folders(cls, given: object) -> object:
+        # Whole, so that a process started elsewhere finds them too.
+        parts = given.split(os.pathsep) if isinstance(given, str) else given
+        if not isinstance(parts, (list, tuple)):
+            return given
+        return tuple(Path(part).expanduser().absolute() for part in parts if str(part))
 
     @property
     def blobs(self) -> str:

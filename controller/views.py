@@ -11,6 +11,7 @@ import orjson
 from blackboard.contract import Source
 from blackboard.entries import Activation, Header, is_rival, level_of, name_of
 from blackboard.events import ENDED, LogRecord
+from blackboard.registry import Broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +166,11 @@ def source_view(source: Source) -> dict[str, Any]:
         "concurrency": source.concurrency,
         "attempts": source.attempts,
         "max_rounds": source.max_rounds,
+        "origin": source.origin,
+        "where": source.where,
     }
+
+
+def broken_view(broken: Broken) -> dict[str, str]:
+    """A plug-in that could not be loaded, where it was found, and why it could not."""
+    return {"name": broken.name, "origin": broken.origin, "where": broken.where, "error": broken.error}

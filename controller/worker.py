@@ -29,6 +29,7 @@ from blackboard.entries import Activation
 from blackboard.errors import PermanentFailure, StorageError
 from blackboard.ports import Store
 from blackboard.registry import settings_of
+from blackboard.sourcelog import loggers
 from controller.activation import Ledger, Run
 from controller.inputs import Decoder
 from controller.push import PushWorker
@@ -247,7 +248,7 @@ class ActivationWorker:
     def _services_for(
         self, source: Source, board: str, activation: Activation, spent: Ledger | None
     ) -> Mapping[Any, Any]:
-        own: dict[Any, Any] = {}
+        own = loggers(source.injected, source=source.name, board=board, binding=str(activation.data["binding"]))
         if contract.Progress in source.injected.values():
             own[contract.Progress] = BoundProgress(self._store, board, activation)
         if spent is not None:

@@ -18,6 +18,7 @@ from controller.commands.options import (
     Goal,
     Json,
     Only,
+    Plugins,
     Strategies,
     existing,
     policy_json,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from controller.bootstrap import Service
     from controller.desk import Submission
     from controller.live import Painter, Tracker
+    from controller.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def analyze(
     floor: Floors = None,
     budget: BudgetOption = "",
     as_json: Json = False,
+    plugins: Plugins = None,
     data: Data = None,
 ) -> None:
     """Analyze documents and print their reports. Needs no service and no server.
@@ -69,19 +72,19 @@ def analyze(
     """
     policy = policy_json(strategy, floor, budget)
     asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline, "policy": policy}
-    code = console.run(_analyze(existing(files), asked, as_json=as_json, data=data, debug=ctx.obj.debug))
+    # Somebody waits for the prompt: what runs after the last report is not worth a long drain.
+    settings = settings_from(data, drain_s=2.0, plugins=plugins)
+    code = console.run(_analyze(existing(files), asked, settings, as_json=as_json, debug=ctx.obj.debug))
     raise typer.Exit(code)
 
 
-async def _analyze(files: list[Path], asked: dict[str, Any], *, as_json: bool, data: Data, debug: bool) -> int:
+async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings, *, as_json: bool, debug: bool) -> int:
     import asyncio
 
     from controller.bootstrap import open_service
     from controller.commands.logs import configure_logs
     from controller.live import Tracker, painter_for
 
-    # Somebody waits for the prompt: what runs after the last report is not worth a long drain.
-    settings = settings_from(data, drain_s=2.0)
     configure_logs(settings, level=None if debug else "error")
     async with open_service(settings, roles=frozenset({"controller", "worker"})) as service:
         for broken in service.broken:

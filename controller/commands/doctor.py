@@ -55,7 +55,7 @@ async def _examine(data: Data) -> list[Check]:
     checks = [_python(), *_packages()]
     checks += [check async for check in _server(settings)]
     checks.append(await _blobs(settings))
-    checks += [_guarded("ocr", _ocr), *_sources(), *_limits(settings)]
+    checks += [_guarded("ocr", _ocr), *_sources(settings), *_limits(settings)]
     return checks
 
 
@@ -169,12 +169,12 @@ def _ocr() -> Check:
     return Check("ocr", "ok", f"models {', '.join(models)}")
 
 
-def _sources() -> list[Check]:
+def _sources(settings: Settings) -> list[Check]:
     from blackboard.errors import BlackboardError
     from blackboard.registry import find_sources
 
     try:
-        found, broken = find_sources()
+        found, broken = find_sources(plugins=settings.plugins)
     except BlackboardError as error:
         return [Check("sources", "fail", str(error), error.hint)]
     names = ", ".join(source.name for source in found)

@@ -35,7 +35,10 @@ def configure_logs(settings: Settings, *, level: str | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder({"board", "source", "binding"}), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    # What sources say is asked for; what libraries say below a warning is not.
+    logging.getLogger("blackboard.source").setLevel(number)

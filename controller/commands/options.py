@@ -20,6 +20,12 @@ Data = Annotated[
 Url = Annotated[
     str, typer.Option("--url", metavar="URL", envvar="BLACKBOARD_URL", help="The running service's address.")
 ]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugins", metavar="DIR", help="A folder of one-file sources; may be repeated [env: BLACKBOARD_PLUGINS]."
+    ),
+]
 MaybeUrl = Annotated[
     str,
     typer.Option(
@@ -104,13 +110,14 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def settings_from(data: Path | None = None, **overrides: Any) -> Settings:
-    """The settings of this process: options over environment. Raises UsageError that names what is off."""
+    """The settings of this process: options that are given over the environment. Raises UsageError that names what is off."""
     from pydantic import ValidationError
 
     from blackboard.errors import UsageError
     from controller.settings import Settings
 
-    given = {**overrides, **({"data_dir": data.expanduser().resolve()} if data is not None else {})}
+    given = {name: value for name, value in overrides.items() if value not in (None, [])}
+    given |= {"data_dir": data.expanduser().resolve()} if data is not None else {}
     try:
         return Settings(**given)
     except ValidationError as error:

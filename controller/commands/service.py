@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, settings_from, words
+from controller.commands.options import Data, Plugins, settings_from, words
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,19 +32,19 @@ Port = Annotated[
 ]
 
 
-def up(ctx: typer.Context, host: Host = None, port: Port = None, data: Data = None) -> None:
+def up(ctx: typer.Context, host: Host = None, port: Port = None, plugins: Plugins = None, data: Data = None) -> None:
     """Run everything in one process: HTTP, controller, worker, and a private server when no BLACKBOARD_REDIS_URL is set."""
-    _start(ctx, {"api", "controller", "worker"}, data, host=host, port=port)
+    _start(ctx, {"api", "controller", "worker"}, data, host=host, port=port, plugins=plugins)
 
 
-def serve(ctx: typer.Context, host: Host = None, port: Port = None, data: Data = None) -> None:
+def serve(ctx: typer.Context, host: Host = None, port: Port = None, plugins: Plugins = None, data: Data = None) -> None:
     """Run the HTTP door alone."""
-    _start(ctx, {"api"}, data, host=host, port=port)
+    _start(ctx, {"api"}, data, host=host, port=port, plugins=plugins)
 
 
-def control(ctx: typer.Context, data: Data = None) -> None:
+def control(ctx: typer.Context, plugins: Plugins = None, data: Data = None) -> None:
     """Run a controller alone. Several share the boards' partitions."""
-    _start(ctx, {"controller"}, data)
+    _start(ctx, {"controller"}, data, plugins=plugins)
 
 
 def worker(
@@ -52,10 +52,11 @@ def worker(
     only: Annotated[
         str, typer.Option("--only", metavar="NAMES", envvar="BLACKBOARD_ONLY", help="Serve these sources alone.")
     ] = "",
+    plugins: Plugins = None,
     data: Data = None,
 ) -> None:
     """Run a worker alone; as many as there is work for."""
-    _start(ctx, {"worker"}, data, **({"only": words(only)} if only else {}))
+    _start(ctx, {"worker"}, data, plugins=plugins, **({"only": words(only)} if only else {}))
 
 
 def _start(ctx: typer.Context, roles: set[str], data: Data, **overrides: Any) -> None:
@@ -73,7 +74,7 @@ def _check_only(settings: Settings) -> None:
 
     if not settings.only:
         return
-    known = {source.name for source in find_sources()[0]}
+    known = {source.name for source in find_sources(plugins=settings.plugins)[0]}
     unknown = [name for name in settings.only if name not in known]
     if unknown:
         raise UsageError(f"there is no source {', '.join(unknown)}", hint=f"there are {', '.join(sorted(known))}")

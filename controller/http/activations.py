@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -11,7 +9,7 @@ from controller.http.door import BoardId, answer, api_of, board_of, query
 from controller.http.etags import etag, unchanged
 from controller.http.models import ActivationList, SourceList
 from controller.http.problems import described
-from controller.views import Timeline, source_view
+from controller.views import Timeline, broken_view, source_view
 
 router = APIRouter(prefix="/v1", tags=["activations"])
 
@@ -53,10 +51,5 @@ async def list_sources(request: Request) -> Response:
     query(request)
     api = api_of(request)
     return answer(
-        {"items": [source_view(source) for source in api.sources], "broken": [_broken(item) for item in api.broken]}
+        {"items": [source_view(source) for source in api.sources], "broken": [broken_view(item) for item in api.broken]}
     )
-
-
-def _broken(item: Any) -> dict[str, str]:
-    name, error = (item[0], item[1]) if isinstance(item, tuple) else (item.name, item.error)
-    return {"name": str(name), "error": str(error)}

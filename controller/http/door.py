@@ -16,6 +16,7 @@ from blackboard.contract import Source
 from blackboard.errors import BoardGone
 from blackboard.feed import Feed
 from blackboard.ports import Store
+from blackboard.registry import Broken
 from controller.desk import Desk
 from controller.http.problems import Problem
 from controller.settings import Settings
@@ -56,7 +57,7 @@ class Api(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def broken(self) -> Sequence[Any]:
+    def broken(self) -> Sequence[Broken]:
         """Plug-ins that could not be loaded."""
 
     async def why(self, board: str) -> Sequence[Any] | None:

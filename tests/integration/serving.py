@@ -15,6 +15,7 @@ from blackboard import All, Document, Each, Page, Report, Source, Upload, knowle
 from blackboard.blobs import Blobs
 from blackboard.feed import Feed
 from blackboard.ports import Store
+from blackboard.registry import Broken
 from controller.desk import Desk
 from controller.http.app import create_app
 from controller.http.server import Server, make_server
@@ -50,7 +51,7 @@ class Small:
     blobs: Blobs
     settings: Settings
     sources: Sequence[Source] = SOURCES
-    broken: Sequence[Any] = (("dates", "ModuleNotFoundError: dates"),)
+    broken: Sequence[Broken] = (Broken("dates", "dates:dates", "ModuleNotFoundError: dates"),)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)
 

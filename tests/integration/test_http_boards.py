@@ -348,7 +348,9 @@ async def test_sources_why_and_health(served: Served) -> None:
     sources = (await served.client.get("/v1/sources")).json()
     assert [item["name"] for item in sources["items"]] == ["intake", "pages", "report"]
     assert sources["items"][0]["inputs"] == [{"parameter": "upload", "kind": "each", "levels": ["upload"]}]
-    assert sources["broken"] == [{"name": "dates", "error": "ModuleNotFoundError: dates"}]
+    assert sources["broken"] == [
+        {"name": "dates", "origin": "installed", "where": "dates:dates", "error": "ModuleNotFoundError: dates"}
+    ]
     board = await served.submit()
     why = (await served.client.get(f"/v1/boards/{board}/why")).json()
     assert len(why["reasons"]) == 3
