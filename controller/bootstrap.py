@@ -22,6 +22,7 @@ from blackboard.levels import Report
 from blackboard.pipe import Pipe
 from blackboard.registry import Broken, find_sources
 from blackboard.store import RedisStore
+from controller.bench import Bench
 from controller.desk import Desk
 from controller.loop import Controller
 from controller.queue import ENQUEUE, POP, Queue
@@ -81,6 +82,18 @@ async def open_service(
         if "worker" in roles:
             await _start_worker(service, stack)
         yield service
+
+
+@asynccontextmanager
+async def open_bench(behind: Blobs | None = None) -> AsyncIterator[Bench]:
+    """A board in memory whose sources are handed what a worker hands in. `behind`: see Bench."""
+    from knowledge_sources.sandbox import Sandboxes
+
+    sandboxes = Sandboxes()
+    try:
+        yield Bench(services={Sandboxes: sandboxes}, behind=behind, at_once=4)
+    finally:
+        await sandboxes.close()
 
 
 async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[Source] | None) -> Service:

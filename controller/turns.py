@@ -7,6 +7,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import orjson
 import structlog
@@ -18,7 +19,7 @@ from blackboard.ports import Store
 from controller.decide import Decision, Step, decide_plan
 from controller.graph import Graph, graph_of
 from controller.plan import Plan
-from controller.queue import Queue, Wake
+from controller.queue import Wake
 from controller.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -56,11 +57,18 @@ class Desk:
         return Wake(activation.rpartition(".")[0], priority, board, activation, number, last)
 
 
+class Waker(Protocol):
+    """The part of the queue that a turn needs."""
+
+    async def enqueue(self, wakes: Sequence[Wake]) -> None:
+        """Send wake-ups."""
+
+
 class Turns:
     """Takes turns for boards. `with_store`: the queue's commands travel on the store's own connection, in order."""
 
     def __init__(
-        self, *, store: Store, queue: Queue, sources: Sequence[Source], settings: Settings, with_store: bool
+        self, *, store: Store, queue: Waker, sources: Sequence[Source], settings: Settings, with_store: bool
     ) -> None:
         self._store = store
         self._queue = queue
