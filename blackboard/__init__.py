@@ -20,6 +20,7 @@ from blackboard.errors import (
     DocumentUnreadable,
     DocumentUnsafe,
     PermanentFailure,
+    SourceError,
     TransientFailure,
 )
 from blackboard.levels import (
@@ -72,6 +73,7 @@ __all__ = [
     "Reading",
     "Report",
     "Source",
+    "SourceError",
     "SourceSettings",
     "Spending",
     "Summary",

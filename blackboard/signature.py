@@ -163,7 +163,7 @@ def _outputs(source: str, hint: Any) -> tuple[type[Level], ...]:
         if not (isinstance(kind, type) and issubclass(kind, Level)):
             raise ContractError(f"source {source}: it returns {kind!r}, which is no Level", hint=fix)
         levels.append(kind)
-    return tuple(levels)
+    return tuple(dict.fromkeys(levels))
 
 
 def _check(source: Source) -> None:

@@ -182,10 +182,15 @@ class Namer:
         return Put(key, orjson.dumps(value.model_dump(mode="json")), confidence)
 
     def _name(self, value: Level) -> str:
-        if value.named_by:
-            return ".".join(_word(getattr(value, field)) for field in value.named_by)
+        if name := entry_name(value):
+            return name
         count = self._counts[value.level] = self._counts.get(value.level, 0) + 1
         return f"{_word(self._base)}-{count}"
+
+
+def entry_name(value: Level) -> str:
+    """The name that the fields in `named_by` make; "" for a level without."""
+    return ".".join(_word(getattr(value, field)) for field in value.named_by)
 
 
 def _word(value: Any) -> str:
