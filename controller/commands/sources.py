@@ -1,39 +1,40 @@
-"""`sources`: the knowledge sources that are installed, and those that cannot be loaded."""
+"""`sources`: the knowledge sources there are; begin one, check one, try one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controller.commands import console
-from controller.commands.options import Json
+from controller.commands import alone, console
+from controller.commands.options import Json, Plugins, settings_from
 
 if TYPE_CHECKING:
     from blackboard.contract import Source
+    from controller.authoring.findings import Finding
 
-app = typer.Typer(help="Knowledge sources: what is installed.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help="Knowledge sources: what there is; begin, check and try one.", rich_markup_mode=None, no_args_is_help=True
+)
+alone.register(app)
 
-
-@app.callback()
-def _group() -> None:
-    # A group of one command would otherwise become that command.
-    pass
+Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="Where the package's folder is made.")]
 
 
 @app.command("list")
-def list_sources(as_json: Json = False) -> None:
+def list_sources(as_json: Json = False, plugins: Plugins = None) -> None:
     """List the sources with what they read and contribute; exit 1 when one cannot be loaded."""
     from blackboard.registry import find_sources
-    from controller.views import source_view
+    from controller.views import broken_view, source_view
 
-    found, broken = find_sources()
+    found, broken = find_sources(plugins=settings_from(plugins=plugins).plugins)
     if as_json:
-        broken_rows = [{"name": each.name, "where": each.where, "error": each.error} for each in broken]
-        console.out_json({"sources": [source_view(source) for source in found], "broken": broken_rows})
+        rows = [source_view(source) for source in found]
+        console.out_json({"sources": rows, "broken": [broken_view(each) for each in broken]})
     else:
-        rows = [(source.name, source.version, _reads(source), _gives(source), _notes(source)) for source in found]
-        console.out(console.columns(rows, header=("source", "version", "reads", "contributes", "notes")))
+        lines = [(source.name, source.version, _reads(source), _gives(source), _notes(source)) for source in found]
+        console.out(console.columns(lines, header=("source", "version", "reads", "contributes", "notes")))
         for each in broken:
             console.say(f"broken: {each.name} ({each.where}): {each.error}")
     raise typer.Exit(console.BOARD_FAILED if broken else console.DONE)
@@ -58,5 +59,83 @@ def _notes(source: Source) -> str:
         "conditional" if source.when is not None else "",
         source.cost if source.cost != "free" else "",
         f"at most {source.max_rounds} rounds" if source.is_loop else "",
+        f"{source.origin}: {source.where}" if source.origin != "built-in" else "",
     ]
     return ", ".join(note for note in notes if note)
+
+
+@app.command("new")
+def new_source(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A lower-case word, such as `dates`.")],
+    into: Into = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write a package with one source, its tests and its entry point; its folder alone on stdout."""
+    from controller.authoring.scaffold import scaffold
+
+    made = scaffold(name, into.expanduser())
+    if as_json:
+        console.out_json({"source": name, "folder": str(made.folder), "files": [str(file) for file in made.files]})
+        return
+    console.out(str(made.folder))
+    for file in made.files:
+        console.say(f"  {file}")
+    console.say(f"next: cd {made.folder} && pip install -e '.[test]' && pytest")
+
+
+@app.command("check")
+def check_source(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="PATH|NAME", help="A file, a package's folder, `module:name`, or an installed source."),
+    ],
+    as_json: Json = False,
+    plugins: Plugins = None,
+) -> None:
+    """Check contract, types, schemas, `when`, `bid` and a source's place among the others; exit 1 when something is wrong."""
+    from blackboard.registry import find_sources
+    from controller.authoring.check import check
+    from controller.authoring.find import find
+
+    folders = settings_from(plugins=plugins).plugins
+    named = find(what, lambda: find_sources(plugins=folders)[0])
+    installed = find_sources(plugins=folders)[0]
+    checked = [(source, check(source, neighbours(source, named.sources, installed))) for source in named.sources]
+    failed = bool(named.broken) or any(each.state == "fail" for _, found in checked for each in found)
+    if as_json:
+        _print_json(named.broken, checked, ok=not failed)
+    else:
+        for source, found in checked:
+            _print(source, found)
+        for broken in named.broken:
+            console.out(f"fail  {broken.name} ({broken.where}) cannot be loaded: {broken.error}")
+    raise typer.Exit(console.BOARD_FAILED if failed else console.DONE)
+
+
+def neighbours(source: Source, named: tuple[Source, ...], installed: tuple[Source, ...]) -> list[Source]:
+    """The sources that one would run beside: the others that were named with it, and those installed.
+
+    A source that was named by its path may be installed, too: it is no other.
+    """
+    from controller.authoring.find import is_same
+
+    others = [other for other in installed if not any(is_same(other, each) for each in named)]
+    return [*others, *(each for each in named if each is not source)]
+
+
+def _print(source: Source, found: list[Finding]) -> None:
+    console.out(f"{source.name} {source.version} ({source.where or source.function.__module__})")
+    width = max(len(each.check) for each in found)
+    for each in found:
+        console.out(f"{each.state:<5} {each.check:<{width}}  {each.said}")
+        if each.hint:
+            console.out(f"{'':<{width + 8}}hint: {each.hint}")
+
+
+def _print_json(broken: Any, checked: list[tuple[Source, list[Finding]]], *, ok: bool) -> None:
+    from dataclasses import asdict
+
+    from controller.views import broken_view, source_view
+
+    rows = [{**source_view(source), "findings": [asdict(each) for each in found]} for source, found in checked]
+    console.out_json({"ok": ok, "sources": rows, "broken": [broken_view(each) for each in broken]})

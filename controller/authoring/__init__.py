@@ -1,0 +1,1 @@
+"""For authors of sources: begin one, check it, try it alone."""
