@@ -166,8 +166,6 @@ def source_view(source: Source) -> dict[str, Any]:
         "concurrency": source.concurrency,
         "attempts": source.attempts,
         "max_rounds": source.max_rounds,
-        "origin": source.origin,
-        "where": source.where,
     }
 
 
