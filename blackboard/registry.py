@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -28,12 +28,13 @@ class Broken:
 
 
 def find_sources(
-    points: Iterable[EntryPoint] | None = None, *, plugins: Iterable[Path] = ()
+    points: Iterable[EntryPoint] | None = None, *, plugins: Iterable[Path] = (), trusted: Collection[str] = ()
 ) -> tuple[tuple[Source, ...], tuple[Broken, ...]]:
     """Every source there is, by name, and the plug-ins that are broken.
 
-    `plugins`: folders whose `*.py` files are sources, too. Raises ContractError for a name taken twice, and UsageError for
-    a folder that is none.
+    `plugins`: folders whose `*.py` files are sources, too. `trusted`: names of third parties' sources that may run in the
+    worker itself, as the built-in ones do. Raises ContractError for a name taken twice, and UsageError for a folder that
+    is none.
     """
     found: dict[str, Source] = {}
     broken: list[Broken] = []
@@ -48,7 +49,7 @@ def find_sources(
                 hint="rename one of them (name= of @knowledge_source), or uninstall or remove it",
             )
         try:
-            found[each.name] = configured(each)
+            found[each.name] = configured(replace(each, trusted=each.trusted or each.name in trusted))
         except ValueError as error:
             broken.append(Broken(each.name, each.where, f"its settings are wrong: {error}", each.origin))
     return tuple(found[name] for name in sorted(found)), tuple(broken)

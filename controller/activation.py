@@ -9,25 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from blackboard.contract import Source
+from blackboard.contract import Blobs, Progress, Source
+from blackboard.contributions import Namer
 from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, level_of
 from blackboard.errors import BlackboardError, PermanentFailure, StorageError, TransientFailure
 from blackboard.ports import Store
-from controller.inputs import Decoder, Looked, Namer, arguments, injected
+from blackboard.sandbox.child import words
+from controller.inputs import Decoder, Looked, arguments, injected, lookups
+from controller.isolated import Guest, Isolation
+from controller.isolated_host import Host, packed_inputs
+from controller.patience import Patience, watched
 from controller.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
 TURNS = 4
 """Turns of the loop by which the controller in this process goes first: what follows this run need not wait for its end."""
+BATCH = 256
+"""Contributions that travel together."""
+EARLY = 1000
+"""Contributions of a third party's run that are committed as they come; the rest waits for its good end."""
 MOST_STALES = 10
 MOST_LOSSES = 3
 LONGEST_BACKOFF_S = 60.0
@@ -67,6 +78,7 @@ class Run:
     services: Mapping[Any, Any]
     decoder: Decoder
     backoff_s: float
+    isolation: Isolation
     spent: Ledger | None = None
     looked: Looked = field(default_factory=Looked)
     _commits: int = 0
@@ -94,12 +106,7 @@ class Run:
             return await self._fail(error)
         try:
             try:
-                async with asyncio.timeout(self.source.timeout) as limit:
-                    await self._call()
-            except TimeoutError as error:
-                if not limit.expired():
-                    raise
-                raise TransientFailure(f"no result within {self.source.timeout:g} s") from error
+                await self._work()
             finally:
                 await self._settle_flush()
             return await self._finish("done")
@@ -122,10 +129,18 @@ class Run:
         except Exception as error:  # whatever an author's code raises
             return await self._fail(error)
 
-    async def _call(self) -> None:
-        absent = {read.key for read in self.claimed.reads if read.value is None}
-        if any(checked and key in absent for key, _, checked in self.activation.inputs):
-            raise Moved  # a claim made twice, its first answer lost, reads what is there the second time
+    async def _work(self) -> None:
+        patience = Patience(self.source)
+        if self.source.trusted:
+            async with patience:
+                await self._call(patience)
+            return
+        # Waiting for a free process, or for one to start, is none of the source's time.
+        async with self.isolation.seat(self.source) as guest, patience:
+            await self._call_isolated(guest, patience)
+
+    async def _call(self, patience: Patience) -> None:
+        self._check_inputs()
         namer = Namer(self.source, str(self.data["binding"]))
         self._named = namer.named
         given = await arguments(
@@ -137,18 +152,19 @@ class Run:
             self.store,
             self.looked,
         )
-        given |= injected(self.source, self.services)
+        given |= injected(self.source, watched(self.services, patience))
         function = self.source.function
         if inspect.isasyncgenfunction(function):
             result = function(**given)
         elif inspect.iscoroutinefunction(function):
             result = await function(**given)
         else:
-            result = await in_thread(_whole, function, given)
+            result = await in_thread(_whole, function, given, patience)
         if isinstance(result, AsyncIterator):
             try:
                 async for item in result:
-                    self._add(namer.put(item))
+                    patience.touch()
+                    await self._add(namer.put(item))
             finally:
                 # Its clean-up belongs to this run: left to the garbage collector, it would come at any time.
                 if isinstance(result, AsyncGenerator):
@@ -158,19 +174,51 @@ class Run:
         elif result is not None:
             self._buffer.append(namer.put(result))
 
-    def _add(self, put: Put) -> None:
+    async def _call_isolated(self, guest: Guest, patience: Patience) -> None:
+        self._check_inputs()
+        binding = str(self.data["binding"])
+        inputs, values = await packed_inputs(self.source, binding, self.claimed.reads, self.decoder)
+        host = Host(
+            self.decoder,
+            lookups(self.source, self.board, self.decoder, self.store, self.looked),
+            patience.touch,
+            logging.getLogger(f"blackboard.source.{self.source.name}"),
+            self.services.get(Blobs),
+            self.services.get(Progress),
+        )
+        later: list[Put] = []
+        async with aclosing(guest.contributions(binding, inputs, values, host)) as contributed:
+            async for put in contributed:
+                patience.touch()
+                self._named.add(put.key)
+                if len(self._named) <= EARLY:
+                    await self._add(put)
+                else:
+                    later.append(put)
+        for put in later:
+            await self._add(put)
+
+    def _check_inputs(self) -> None:
+        absent = {read.key for read in self.claimed.reads if read.value is None}
+        if any(checked and key in absent for key, _, checked in self.activation.inputs):
+            raise Moved  # a claim made twice, its first answer lost, reads what is there the second time
+
+    async def _add(self, put: Put) -> None:
         self._buffer.append(put)
         if self._flush is None:
             self._flush = asyncio.create_task(self._flush_all())
         elif self._flush.done():
             self._flush.result()
             self._flush = asyncio.create_task(self._flush_all())
+        if len(self._buffer) >= BATCH:
+            # Slower than they are made: whoever makes them waits, and the server hears of others in between.
+            await self._settle_flush()
 
     async def _flush_all(self) -> None:
         # One turn of the loop, so that values yielded without an await in between travel together.
         await asyncio.sleep(0)
         while self._buffer:
-            puts, self._buffer = self._buffer, []
+            puts, self._buffer = self._buffer[:BATCH], self._buffer[BATCH:]
             await self._commit("contribution.committed", puts=puts)
 
     async def _settle_flush(self) -> None:
@@ -223,10 +271,10 @@ class Run:
         said = {
             "type": type(error).__name__,
             "slug": getattr(error, "slug", "source-failed"),
-            "message": str(error) or type(error).__name__,
+            "message": words(error) or type(error).__name__,
         }
         if isinstance(error, BlackboardError) and error.hint:
-            said["hint"] = error.hint
+            said["hint"] = words(error.hint)
         if not isinstance(error, BlackboardError):
             log.warning("source.raised", source=self.source.name, board=self.board, exc_info=error)
         more: dict[str, Any] = {"attempts": attempts, "error": said}
@@ -319,11 +367,17 @@ class Run:
         return self.activation.epoch - 1 - told
 
 
-def _whole(function: Any, given: Mapping[str, Any]) -> Any:
+def _whole(function: Any, given: Mapping[str, Any], patience: Patience) -> Any:
     """A synchronous source's result; a generator is run to its end here, in the thread."""
     try:
         result = function(**given)
-        return list(result) if inspect.isgenerator(result) else result
+        if not inspect.isgenerator(result):
+            return result
+        items = []
+        for item in result:
+            patience.touch()
+            items.append(item)
+        return items
     except StopIteration as error:
         # A future cannot hold it: whoever waits for the thread would wait for ever.
         raise RuntimeError("it raised StopIteration") from error

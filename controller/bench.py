@@ -25,8 +25,9 @@ from blackboard.events import LogRecord
 from blackboard.memory import MemoryStore
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
-from controller.activation import Run
+from controller.activation import Ledger, Run
 from controller.inputs import Decoder
+from controller.isolated import Isolation
 from controller.queue import Wake
 from controller.settings import Settings
 from controller.turns import Desk, Turns
@@ -96,11 +97,16 @@ class Bench:
     """One board in memory. `services`: type -> what a source that asks for it is handed, besides those everybody gets.
 
     `behind`: where bytes lie that the bench itself does not hold; it is only read. `at_once`: how many activations run at a
-    time.
+    time. `isolation`: where sources run that are not trusted; closed by whoever made it.
     """
 
     def __init__(
-        self, *, services: Mapping[Any, Any] | None = None, behind: Blobs | None = None, at_once: int = 8
+        self,
+        *,
+        services: Mapping[Any, Any] | None = None,
+        behind: Blobs | None = None,
+        at_once: int = 8,
+        isolation: Isolation | None = None,
     ) -> None:
         self.store = MemoryStore(Blobs.at("memory://"))
         self.id = self.store.new_id("bench")
@@ -111,6 +117,7 @@ class Bench:
             contract.Progress: self.progress,
             **(services or {}),
         }
+        self._isolation = isolation or Isolation(Settings())
         self._wakes = Wakes()
         self._slots = asyncio.Semaphore(at_once)
         self._heard: list[LogRecord] = []
@@ -204,7 +211,11 @@ class Bench:
             binding = str(activation.data["binding"])
             services = {**self._services, **settings}
             services |= loggers(source.injected, source=source.name, board=self.id, binding=binding)
-            run = WatchedRun(self.store, source, self.id, activation, claimed, services, decoder, backoff_s=0.0)
+            spent = Ledger()
+            services[contract.Spending] = spent
+            run = WatchedRun(
+                self.store, source, self.id, activation, claimed, services, decoder, 0.0, self._isolation, spent
+            )
             await run.execute()
             if run.failed is not None:
                 self.failures.append(Failure(source.name, binding, activation.id, run.failed))

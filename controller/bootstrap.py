@@ -21,9 +21,11 @@ from blackboard.feed import Feed
 from blackboard.levels import Report
 from blackboard.pipe import Pipe
 from blackboard.registry import Broken, find_sources
+from blackboard.sandbox.pool import Sandboxes
 from blackboard.store import RedisStore
 from controller.bench import Bench
 from controller.desk import Desk
+from controller.isolated import Isolation
 from controller.loop import Controller
 from controller.queue import ENQUEUE, POP, Queue
 from controller.settings import Settings
@@ -87,13 +89,12 @@ async def open_service(
 @asynccontextmanager
 async def open_bench(behind: Blobs | None = None) -> AsyncIterator[Bench]:
     """A board in memory whose sources are handed what a worker hands in. `behind`: see Bench."""
-    from knowledge_sources.sandbox import Sandboxes
-
-    sandboxes = Sandboxes()
+    sandboxes, isolation = Sandboxes(), Isolation(Settings())
     try:
-        yield Bench(services={Sandboxes: sandboxes}, behind=behind, at_once=4)
+        yield Bench(services={Sandboxes: sandboxes}, behind=behind, at_once=4, isolation=isolation)
     finally:
         await sandboxes.close()
+        await isolation.close()
 
 
 async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[Source] | None) -> Service:
@@ -108,7 +109,9 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     )
     stack.push_async_callback(store.close)
     await check_server(blocking)
-    found, broken = find_sources(plugins=settings.plugins) if given is None else (tuple(given), ())
+    found, broken = (
+        find_sources(plugins=settings.plugins, trusted=settings.trusted) if given is None else (tuple(given), ())
+    )
     line = await _queue_line(settings, store, stack)
     await _load(store.line(0), SCRIPTS, settings)
     await _load(line, (ENQUEUE, POP), settings)
@@ -162,11 +165,12 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
 
 async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
     from knowledge_sources.ocr import OcrSettings
-    from knowledge_sources.sandbox import Sandboxes
 
     settings = service.settings
     sandboxes = Sandboxes()
     stack.push_async_callback(sandboxes.close)
+    isolation = Isolation(settings)
+    stack.push_async_callback(isolation.close)
     url = settings.queue_url or service.url
     pool_client = client_of(url, connections=4)
     tokens = client_of(url, connections=1)
@@ -185,8 +189,12 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
         tokens=tokens,
         sources=chosen,
         # More pages than reading processes would wait inside the worker while another worker stands idle.
-        slots={"ocr": settings.reading_slots or OcrSettings().processes},
+        slots={
+            "ocr": settings.reading_slots or OcrSettings().processes,
+            **{source.name: settings.plugin_processes for source in chosen if not source.trusted},
+        },
         services={Sandboxes: sandboxes},
+        isolation=isolation,
         settings=settings,
     )
     service.worker = worker

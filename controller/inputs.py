@@ -1,16 +1,14 @@
-"""Between entries and what an author's function takes and yields: decode inputs, name outputs, record lookups."""
+"""From entries to what an author's function takes: choose and decode inputs, record lookups."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
-import orjson
-
 from blackboard.blobs import BlobCorrupt, BlobMissing
-from blackboard.contract import Contribution, Group, Source
-from blackboard.entries import EntryRef, Header, Put, Read, entry_key, is_rival, level_of, name_of
+from blackboard.contract import Group, Input, Source
+from blackboard.entries import EntryRef, Header, Read, entry_key, is_rival, level_of
 from blackboard.errors import PermanentFailure
 from blackboard.levels import Level
 from blackboard.ports import Store
@@ -37,10 +35,7 @@ class Decoder:
         if known is not None:
             self._kept.move_to_end(slot)
             return known[1]
-        try:
-            value = await self._store.resolve(read.value)
-        except (BlobMissing, BlobCorrupt) as error:
-            raise PermanentFailure(f"the bytes of {read.key} are lost: {error}", hint="submit it again") from error
+        value = await self.raw(read)
         header = read.header
         found = kind.model_validate_json(value).read_from(
             EntryRef(read.key, header.version, header.owner, header.confidence)
@@ -53,6 +48,14 @@ class Decoder:
                 _, (size, _) = self._kept.popitem(last=False)
                 self._bytes -= size
         return found
+
+    async def raw(self, read: Read) -> bytes:
+        """One live entry's JSON. Raises PermanentFailure when its bytes are lost, StorageError."""
+        assert read.value is not None
+        try:
+            return await self._store.resolve(read.value)
+        except (BlobMissing, BlobCorrupt) as error:
+            raise PermanentFailure(f"the bytes of {read.key} are lost: {error}", hint="submit it again") from error
 
 
 class Looked:
@@ -81,6 +84,16 @@ class LookupReader:
 
     async def get(self, name: str) -> Level | None:
         """See contract.Lookup."""
+        found = await self.find(name)
+        return None if found is None else await self._decoder.decode(self._board, *found)
+
+    async def all(self) -> AsyncIterator[Level]:
+        """See contract.Lookup."""
+        for found in await self.find_all():
+            yield await self._decoder.decode(self._board, *found)
+
+    async def find(self, name: str) -> tuple[type[Level], Read] | None:
+        """One entry as it is stored, and recorded as looked up."""
         for level, kind in self._kinds.items():
             key = entry_key(level, name)
             found = await self._store.entry(self._board, key)
@@ -88,44 +101,61 @@ class LookupReader:
             live = header is not None and header.live
             self._looked.keys[key] = header.version if header is not None and live else 0
             if found is not None and live:
-                return await self._decoder.decode(self._board, kind, Read(key, header, found[1]))
+                return kind, Read(key, header, found[1])
         return None
 
-    async def all(self) -> AsyncIterator[Level]:
-        """See contract.Lookup."""
+    async def find_all(self) -> list[tuple[type[Level], Read]]:
+        """Every entry there is now as it is stored, and recorded as looked up."""
         board = await self._store.projection(self._board)
+        reads: list[tuple[type[Level], Read]] = []
         for level, kind in self._kinds.items():
             total = 0
-            found: list[Read] = []
             for key, text in sorted(board.entries.items()) if board else ():
                 header = Header.parse(text)
                 if level_of(key) == level and header.live and not is_rival(key) and board:
                     total = (total + mark(key, header.version)) & ((1 << 128) - 1)
-                    found.append(Read(key, header, board.values[key]))
+                    reads.append((kind, Read(key, header, board.values[key])))
             self._looked.levels[level] = total
-            for read in found:
-                yield await self._decoder.decode(self._board, kind, read)
+        return reads
+
+
+def chosen(
+    source: Source, binding: str, reads: Sequence[Read]
+) -> Iterator[tuple[Input, list[tuple[type[Level], Read]]]]:
+    """The entries of each declared input but lookups, in the order of their keys. Those that are gone by now are left out."""
+    by_level: dict[str, list[Read]] = {}
+    for read in reads:
+        if read.value is not None:
+            by_level.setdefault(level_of(read.key), []).append(read)
+    for wanted in source.inputs:
+        if wanted.kind != "lookup":
+            yield (
+                wanted,
+                [
+                    (kind, read)
+                    for kind in wanted.levels
+                    for read in by_level.get(kind.level, ())
+                    if wanted.kind != "each" or read.key == binding
+                ],
+            )
+
+
+def lookups(source: Source, board: str, decoder: Decoder, store: Store, looked: Looked) -> dict[str, LookupReader]:
+    """The declared lookups, by parameter."""
+    return {
+        wanted.parameter: LookupReader(store, decoder, board, wanted.levels, looked)
+        for wanted in source.inputs
+        if wanted.kind == "lookup"
+    }
 
 
 async def arguments(
     source: Source, binding: str, reads: Sequence[Read], board: str, decoder: Decoder, store: Store, looked: Looked
 ) -> dict[str, Any]:
     """The declared inputs, by parameter. Entries that are gone by now are left out."""
-    by_level: dict[str, list[Read]] = {}
-    for read in reads:
-        if read.value is not None:
-            by_level.setdefault(level_of(read.key), []).append(read)
-    given: dict[str, Any] = {}
-    for wanted in source.inputs:
-        if wanted.kind == "lookup":
-            given[wanted.parameter] = LookupReader(store, decoder, board, wanted.levels, looked)
-            continue
-        items = [
-            await decoder.decode(board, kind, read)
-            for kind in wanted.levels
-            for read in by_level.get(kind.level, ())
-            if wanted.kind != "each" or read.key == binding
-        ]
+    given: dict[str, Any] = dict(lookups(source, board, decoder, store, looked))
+    for wanted, found in chosen(source, binding, reads):
+        items = [await decoder.decode(board, kind, read) for kind, read in found]
         if wanted.kind == "each":
             given[wanted.parameter] = items[0]
         elif wanted.kind == "group":
@@ -148,54 +178,3 @@ def injected(source: Source, services: Mapping[Any, Any]) -> dict[str, Any]:
             )
         given[parameter] = services[kind]
     return given
-
-
-class Namer:
-    """Turns what a source yields into puts, each under its name."""
-
-    def __init__(self, source: Source, binding: str) -> None:
-        self._source = source
-        self._base = name_of(binding) or binding
-        self._counts: dict[str, int] = {}
-        self.named: set[str] = set()
-
-    def put(self, yielded: Any) -> Put:
-        """One contribution. Raises PermanentFailure for what the source did not declare, or a name given twice."""
-        given = yielded if isinstance(yielded, Contribution) else Contribution(yielded)
-        value = given.value
-        if not isinstance(value, self._source.outputs):
-            names = ", ".join(kind.__name__ for kind in self._source.outputs)
-            raise PermanentFailure(
-                f"source {self._source.name} contributed {type(value).__name__}, but declares {names}",
-                hint="add it to the return type",
-            )
-        key = entry_key(value.level, given.name or self._name(value))
-        if key in self.named:
-            raise PermanentFailure(
-                f"source {self._source.name} contributed {key} twice in one run",
-                hint="give each value a name of its own",
-            )
-        self.named.add(key)
-        confidence = given.confidence
-        if confidence == 1.0:
-            confidence = float(getattr(value, "confidence", 1.0))
-        return Put(key, orjson.dumps(value.model_dump(mode="json")), confidence)
-
-    def _name(self, value: Level) -> str:
-        if name := entry_name(value):
-            return name
-        count = self._counts[value.level] = self._counts.get(value.level, 0) + 1
-        return f"{_word(self._base)}-{count}"
-
-
-def entry_name(value: Level) -> str:
-    """The name that the fields in `named_by` make; "" for a level without."""
-    return ".".join(_word(getattr(value, field)) for field in value.named_by)
-
-
-def _word(value: Any) -> str:
-    """A field's value as part of a name: numbers padded so that names sort, other signs than the grammar's replaced."""
-    if isinstance(value, int):
-        return f"{value:04d}"
-    text = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in str(value))
-    return text.strip("-._")[:96] or "x"

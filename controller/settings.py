@@ -61,10 +61,26 @@ class Settings(BaseSettings):
     backoff_s: Positive = 1.0
     """Base of the full-jitter back-off between attempts; it doubles up to a minute."""
 
+    trusted: Annotated[tuple[str, ...], NoDecode] = ()
+    """Third parties' sources that run in the worker itself; the others run in processes with limits."""
+    plugin_memory_bytes: Annotated[int, Field(ge=128 * 1024 * 1024)] = 1024 * 1024 * 1024
+    """Address space of such a process."""
+    plugin_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many of them one worker keeps for a source: as many activations of it run at a time."""
+    plugin_calls: Annotated[int, Field(ge=1)] = 500
+    """Activations after which such a process is replaced; 1: a fresh one for each."""
+    plugin_network: bool = False
+    plugin_entries: Annotated[int, Field(ge=1)] = 10_000
+    """Entries that one activation may contribute."""
+    plugin_output_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """Bytes that one activation may contribute."""
+    plugin_file_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+    """Bytes that its temporary folder may hold."""
+
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("only", mode="before")
+    @field_validator("only", "trusted", mode="before")
     @classmethod
     def _names(cls, given: object) -> object:
         return tuple(word for word in given.replace(",", " ").split()) if isinstance(given, str) else given

@@ -32,6 +32,7 @@ from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
 from controller.activation import Ledger, Run
 from controller.inputs import Decoder
+from controller.isolated import Isolation
 from controller.push import PushWorker
 from controller.queue import CLASSES, Job, Queue, Wake, queue_name
 from controller.settings import Settings
@@ -111,6 +112,7 @@ class ActivationWorker:
         sources: Sequence[Source],
         slots: Mapping[str, int],
         services: Mapping[Any, Any],
+        isolation: Isolation,
         settings: Settings,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -122,7 +124,9 @@ class ActivationWorker:
         self._slots = dict(slots)
         self._services = {contract.Blobs: BlobReader(blobs), **services}
         for source in sources:
-            self._services.update(settings_of(source))
+            if source.trusted:
+                self._services.update(settings_of(source))
+        self._isolation = isolation
         self._settings = settings
         self._decoder = Decoder(store)
         self._running: dict[tuple[str, str], _Running] = {}
@@ -226,7 +230,8 @@ class ActivationWorker:
         spent = Ledger() if contract.Spending in source.injected.values() else None
         run = Run(
             self._store, source, board, claimed.activation, claimed,
-            self._services_for(source, board, claimed.activation, spent), self._decoder, self._settings.backoff_s, spent,
+            self._services_for(source, board, claimed.activation, spent), self._decoder, self._settings.backoff_s,
+            self._isolation, spent,
         )  # fmt: skip
         try:
             if self._overdue:

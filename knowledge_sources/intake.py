@@ -6,8 +6,8 @@ import os
 from typing import Final
 
 from blackboard import Blobs, Document, Each, Upload, knowledge_source
+from blackboard.sandbox.pool import MIB, Limits, Sandbox, Sandboxes
 from knowledge_sources.formats.limits import MAX_BYTES, too_large
-from knowledge_sources.sandbox import MIB, Limits, Sandbox, Sandboxes
 
 FORMATS: Final = "knowledge_sources.formats.serving:serve"
 """The target of the sandbox in which documents are parsed."""

@@ -20,7 +20,7 @@ from blackboard import (
     knowledge_source,
 )
 from blackboard.errors import PermanentFailure
-from knowledge_sources.sandbox import MIB, Limits, Sandboxes
+from blackboard.sandbox.pool import MIB, Limits, Sandboxes
 
 ENGINE: Final = "rapidocr"
 TARGET: Final = "knowledge_sources.ocr_engine:serve"

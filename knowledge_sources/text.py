@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from blackboard import Blobs, Document, Each, Layer, Progress, knowledge_source
+from blackboard.sandbox.pool import Sandboxes
 from knowledge_sources.intake import reader
-from knowledge_sources.sandbox import Sandboxes
 
 
 @knowledge_source(version="1", cost="free", timeout=600, required=True)

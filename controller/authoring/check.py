@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from blackboard.contract import Blobs, Progress, Source, SourceSettings
+from blackboard.contributions import entry_name
 from blackboard.entries import LEVEL, NAME
 from blackboard.errors import ContractError
 from blackboard.levels import Level, Upload
@@ -19,7 +20,6 @@ from controller.authoring.code import Code
 from controller.authoring.findings import Finding
 from controller.authoring.samples import samples
 from controller.graph import compile_graph
-from controller.inputs import entry_name
 
 
 def check(source: Source, others: Sequence[Source]) -> list[Finding]:

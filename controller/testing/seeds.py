@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from blackboard.board import Board
 from blackboard.contract import Contribution
+from blackboard.contributions import entry_name
 from blackboard.entries import EntryRef, Header, Put, entry_key, is_rival, level_of
 from blackboard.levels import Level
 from controller.bench import as_put
-from controller.inputs import entry_name
 
 L = TypeVar("L", bound=Level)
 

@@ -14,8 +14,8 @@ import pytest
 
 from blackboard.errors import DocumentUnreadable, PermanentFailure
 from blackboard.levels import Layer
+from blackboard.sandbox.pool import Sandbox, Sandboxes
 from knowledge_sources.intake import reader
-from knowledge_sources.sandbox import Sandbox, Sandboxes
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "dev"
 pytestmark = pytest.mark.skipif(

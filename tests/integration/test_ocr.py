@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from blackboard.errors import DocumentUnreadable, PermanentFailure
 from blackboard.levels import Document, Layer, Reading
+from blackboard.sandbox.pool import Sandboxes
 from knowledge_sources import ocr as source
 from knowledge_sources import ocr_engine
 from knowledge_sources.ocr import OcrSettings, ocr
 from knowledge_sources.ocr_engine import OcrEngine, page_image
 from knowledge_sources.rotation import turned
-from knowledge_sources.sandbox import Sandboxes
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "dev"
 needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real documents is not on this machine")

@@ -10,8 +10,8 @@ import pytest
 
 from blackboard.errors import DocumentTooComplex, DocumentUnreadable, PermanentFailure
 from blackboard.levels import Document, Layer, Upload
+from blackboard.sandbox.pool import Sandboxes
 from knowledge_sources.intake import intake, reader
-from knowledge_sources.sandbox import Sandboxes
 from knowledge_sources.text import layers
 from tests.pdf_maker import Sheet, make_pdf, text_at
 

@@ -14,6 +14,7 @@ from blackboard.entries import Answer, Commit, Header, Put, Read
 from blackboard.errors import StorageUnavailable
 from controller.activation import Run
 from controller.inputs import Decoder
+from controller.isolated import Isolation
 from tests.fleet import SOURCES, Paper, Sheet, Total, Words, ended, promises, submit, until
 from tests.integration.test_wakeups import service, sheets
 
@@ -163,7 +164,17 @@ async def test_rolling_restarts_and_moved_inputs_are_no_losses(redis_url: str, t
         assert activation is not None and (activation.status, activation.epoch) == ("pending", 3)
         claimed = await running.store.claim(board, id, nonce="by hand", lease_ms=30_000, worker="hand")
         assert claimed.activation is not None
-        run = Run(running.store, patient, board, claimed.activation, claimed, {}, Decoder(running.store), 0.01)
+        run = Run(
+            running.store,
+            patient,
+            board,
+            claimed.activation,
+            claimed,
+            {},
+            Decoder(running.store),
+            0.01,
+            Isolation(running.settings),
+        )
         assert await run._stale() == "stale"
         calm.append(True)
         async with service(redis_url, tmp_path, patient, roles="worker"):
@@ -193,7 +204,17 @@ async def test_a_reviser_lost_after_it_wrote_its_own_input_is_taken_over(redis_u
             id: str = await until(pending)
         claimed = await running.store.claim(board, id, nonce="lost", lease_ms=200, worker="lost")
         assert claimed.activation is not None
-        run = Run(running.store, polish, board, claimed.activation, claimed, {}, Decoder(running.store), 0.01)
+        run = Run(
+            running.store,
+            polish,
+            board,
+            claimed.activation,
+            claimed,
+            {},
+            Decoder(running.store),
+            0.01,
+            Isolation(running.settings),
+        )
         half = Put("sheet/0001", orjson.dumps({"number": 1, "text": "half polished"}))
         assert (await run._commit("contribution.committed", puts=[half])).ok
         async with service(redis_url, tmp_path, *both, roles="worker"):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from blackboard.errors import DocumentTooComplex, DocumentUnreadable, DocumentUnsafe, PermanentFailure, TransientFailure
-from knowledge_sources.sandbox import MIB, Limits, Sandbox, Sandboxes
+from blackboard.sandbox.pool import MIB, Limits, Sandbox, Sandboxes
 
 HERE = str(Path(__file__).parent)
 TARGET = "sandbox_targets:serve"
@@ -240,7 +240,7 @@ async def test_close_ends_calls_and_processes() -> None:
 
 ORPHAN = """
 import asyncio, sys
-from knowledge_sources.sandbox import Limits, Sandbox
+from blackboard.sandbox.pool import Limits, Sandbox
 
 async def main():
     sandbox = Sandbox("sandbox_targets:serve", limits=Limits())

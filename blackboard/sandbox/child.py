@@ -1,10 +1,10 @@
 """The inside of a sandbox: a process that gives up what it does not need, then answers requests until its input ends.
 
-Started by path (`python -I _sandbox_child.py PARENT_PID TARGET LIMITS SYS_PATH`), never imported by the worker, so that it
-holds no code of the worker beyond the target's module.
+Started by path (`python -I child.py PARENT_PID CHARTER`), so that it holds no code of the worker beyond the target's module.
 
 Frames, both ways: `!BIQ` (kind, length of the JSON part, length of the raw part), then the two parts. Requests have kind
 0; answers: 0 ready, 1 JSON, 2 raw bytes, 3 end of the call (JSON: resident bytes), 4 error (JSON: class, message, hint).
+A guest's process speaks more kinds, see `guest`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import resource
 import signal
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 FRAME = struct.Struct("!BIQ")
-REQUEST, JSON_ANSWER, RAW_ANSWER, END, ERROR = 0, 1, 2, 3, 4
+READY = REQUEST = 0
+JSON_ANSWER, RAW_ANSWER, END, ERROR = 1, 2, 3, 4
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 CAPABILITY_VERSION_3, CAP_DAC_READ_SEARCH = 0x20080522, 1 << 2
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -97,20 +99,23 @@ class Door:
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         os.close(nothing)
+        self._writing = threading.Lock()
 
-    def read(self) -> tuple[dict[str, Any], bytes] | None:
-        """The next request, or None when the parent is gone."""
+    def read(self) -> tuple[int, dict[str, Any], bytes] | None:
+        """The next frame, or None when the parent is gone."""
         header = self.input.read(FRAME.size)
         if len(header) < FRAME.size:
             return None
-        _, meta, raw = FRAME.unpack(header)
-        return json.loads(self.input.read(meta)), self.input.read(raw)
+        kind, meta, raw = FRAME.unpack(header)
+        return kind, json.loads(self.input.read(meta)), self.input.read(raw)
 
     def write(self, kind: int, meta: bytes = b"", raw: bytes | memoryview = b"") -> None:
-        self.output.write(FRAME.pack(kind, len(meta), len(raw)))
-        self.output.write(meta)
-        self.output.write(raw)
-        self.output.flush()
+        """Send one frame, from any thread."""
+        with self._writing:
+            self.output.write(FRAME.pack(kind, len(meta), len(raw)))
+            self.output.write(meta)
+            self.output.write(raw)
+            self.output.flush()
 
     def answer(self, value: Any) -> None:
         """Send one answer: bytes as they are, everything else as JSON (dataclasses, numpy and pydantic models included)."""
@@ -121,15 +126,19 @@ class Door:
 
         self.write(JSON_ANSWER, orjson.dumps(value, default=plain, option=orjson.OPT_SERIALIZE_NUMPY))
 
-    def error(self, error: BaseException) -> None:
-        names = [cls.__name__ for cls in type(error).__mro__]
+    def error(self, error: BaseException, **more: Any) -> None:
+        names = [words(cls.__name__) for cls in type(error).__mro__]
         said = {"classes": names, "message": words(error), "hint": words(getattr(error, "hint", ""))}
-        self.write(ERROR, json.dumps(said).encode())
+        self.write(ERROR, json.dumps({**said, **more}).encode())
 
 
 def words(value: object) -> str:
     """A message that fits on a board: at most 2,000 characters, without lone surrogates."""
-    return str(value)[:2000].encode("utf-8", "replace").decode()
+    try:
+        text = str(value)
+    except BaseException as error:  # an author's own exception may fail at telling what it is
+        text = f"(its message cannot be shown: that raised {type(error).__name__})"
+    return text[:2000].encode("utf-8", "replace").decode()
 
 
 def plain(value: Any) -> Any:
@@ -155,44 +164,68 @@ def answers(function: Callable[..., Any], request: dict[str, Any], payload: byte
 
 def serve(door: Door, function: Callable[..., Any]) -> None:
     """Answer requests one by one. A failure of one ends that request only: the parent decides about the process."""
-    while (request := door.read()) is not None:
+    while (frame := door.read()) is not None:
+        _, request, payload = frame
         try:
-            for item in answers(function, *request):
+            for item in answers(function, request, payload):
                 door.answer(item)
         except Exception as error:
             door.error(error)
         else:
             door.write(END, json.dumps({"resident": resident_bytes()}).encode())
-        del request
+        del frame, request, payload
 
 
-def main(parent: str, target: str, limits: str, path: str) -> None:
+def give_up(charter: dict[str, Any]) -> None:
+    """Enter the fences, from outside inwards. Raises OSError where a guest could start processes without end."""
+    from blackboard.sandbox import calls, files
+
+    code = [entry for entry in sys.path if Path(entry).is_absolute()]
+    if not charter["guest"]:
+        files.keep_only_code(code)
+    else:
+        files.keep_only_code([*code, *charter["readable"]], system=files.GUEST_SYSTEM, room=charter["room"])
+    for which, value in charter["rlimits"].items():
+        limit(getattr(resource, which), value)
+    if charter["guest"]:
+        with contextlib.suppress(OSError):
+            os.nice(5)
+        if sys.platform.startswith("linux"):
+            if not calls.forbid(network=charter["network"]):
+                raise OSError("this system cannot keep a process from starting others (no seccomp)")
+        else:
+            # Elsewhere it counts no threads; on Linux it does, and root is free of it.
+            limit(resource.RLIMIT_NPROC, 0)
+
+
+def main(parent: str, words_of_parent: str) -> None:
     """Enter the sandbox and serve."""
     end_with_parent(int(parent))
     door = Door()
-    sys.path[:] = json.loads(path)
-    from knowledge_sources._sandbox_files import keep_only_code
-
-    leave_network()
+    charter = json.loads(words_of_parent)
+    sys.path[:] = charter["path"]
+    if not charter["network"]:
+        leave_network()
     drop_capabilities()
     # Before the limits: it is our code, and its compiled form may be kept for the next process.
-    module, _, name = target.partition(":")
+    module, _, name = charter["target"].partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
+        give_up(charter)
     except BaseException as error:
         # A module may even exit while it is imported.
         door.error(error)
         os._exit(1)
-    keep_only_code(entry for entry in sys.path if Path(entry).is_absolute())
-    for which, value in json.loads(limits).items():
-        limit(getattr(resource, which), value)
-    door.write(0)
     # A broken pipe means that the parent is gone or has given this process up.
     with contextlib.suppress(BrokenPipeError):
-        serve(door, function)
+        if charter["guest"]:
+            function(door, charter)
+        else:
+            door.write(READY)
+            serve(door, function)
     # Without finalizers: engines with threads take seconds over them.
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:3])

@@ -1,0 +1,310 @@
+"""Third parties' sources run in processes of their own, with limits: the worker's side.
+
+A warm process serves one activation at a time and many one after the other, as long as each ends well. What it asks for is
+answered here, what it says is checked here, and how it died is said here in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from blackboard.contract import Source
+from blackboard.entries import Put
+from blackboard.errors import PermanentFailure, SourceError, StorageError, TransientFailure
+from blackboard.sandbox.child import END, ERROR, REQUEST
+from blackboard.sandbox.guest import ASK, ENTRY, EXIT_FULL, LINE, PROGRESS, REPLY
+from blackboard.sandbox.pool import MIB, Limits, Pool, Seat
+from blackboard.sandbox.process import CROSSING, Charter, Child, ChildGone, Oversized
+from blackboard.sandbox.rooms import Room, sweep
+from controller.isolated_host import Host
+from controller.isolated_values import Checker
+from controller.settings import Settings
+
+TARGET = "blackboard.sandbox.guest:converse"
+START_S = 30.0
+"""Importing the plug-in and what it imports."""
+RESIDENT_BYTES = 512 * MIB
+ENTRY_BYTES = 8 * MIB
+"""One value."""
+WORD_BYTES = 64 * 1024
+"""Everything said that is no entry."""
+MOST_WORDS = 100_000
+MOST_ASKED = 16
+"""Answers under way at a time."""
+LOOK_S = 1.0
+"""How often the room of a running guest is looked at."""
+TRUST = "if you know the source and need more, raise the limit, or run it in the worker itself: BLACKBOARD_TRUSTED"
+
+
+class Garbled(Exception):
+    """The process said what no guest says."""
+
+
+class GuestPool(Pool):
+    """Processes of one source, each with a room of its own."""
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        limits = Limits(
+            memory_bytes=settings.plugin_memory_bytes,
+            resident_bytes=min(RESIDENT_BYTES, settings.plugin_memory_bytes),
+            output_bytes=settings.plugin_output_bytes,
+            file_bytes=settings.plugin_file_bytes,
+        )
+        prefix = f"BLACKBOARD_SOURCE_{source.name.upper().replace('-', '_')}__"
+        charter = Charter(
+            TARGET,
+            limits,
+            guest=True,
+            network=settings.plugin_network,
+            readable=(os.path.dirname(source.where),) if source.origin == "file" else (),  # noqa: PTH120
+            environment={name: value for name, value in os.environ.items() if name.upper().startswith(prefix)},
+            start_s=START_S,
+            more={"source": {"name": source.name, "origin": source.origin, "where": source.where}, "start_s": START_S},
+        )
+        super().__init__(charter, processes=settings.plugin_processes, recycle_after=settings.plugin_calls)
+        self.checker = Checker(source)
+        self._rooms: dict[Child, Room] = {}
+
+    async def _start(self) -> Child:
+        try:
+            room = Room.make()
+        except OSError as error:
+            raise TransientFailure(f"there is no room for a temporary folder: {error}") from error
+        try:
+            child = await Child.start(self.charter.within(room.path, {"HOME": room.path, "TMPDIR": room.path}))
+        except BaseException:
+            await room.remove()
+            raise
+        self._rooms[child] = room
+        return child
+
+    async def _ended(self, child: Child) -> None:
+        await super()._ended(child)
+        await self._rooms.pop(child).remove()
+
+    async def watch(self, child: Child) -> None:
+        """Kill the child when it fills its room."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if await asyncio.to_thread(self._rooms[child].is_over, self.charter.limits.file_bytes):
+                child.overfull = True
+                child.kill()
+
+
+class Isolation:
+    """The guests of one worker: a pool of processes for each source that is not trusted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pools: dict[str, GuestPool] = {}
+        self._swept: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def seat(self, source: Source) -> AsyncIterator[Guest]:
+        """A process with the source loaded, once one is free. Raises PermanentFailure or TransientFailure."""
+        if self._swept is None:
+            self._swept = asyncio.create_task(sweep())
+        pool = self._pools.get(source.name)
+        if pool is None:
+            pool = self._pools[source.name] = GuestPool(source, self._settings)
+        async with pool.seat() as seat:
+            yield Guest(source, pool, seat, self._settings)
+
+    async def close(self) -> None:
+        """End every process and remove every room. Idempotent."""
+        if self._swept is not None:
+            await self._swept
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+
+class Guest:
+    """One activation of a source in a process."""
+
+    def __init__(self, source: Source, pool: GuestPool, seat: Seat, settings: Settings) -> None:
+        self._source = source
+        self._pool = pool
+        self._seat = seat
+        self._child = seat.child
+        self._settings = settings
+        self._run = seat.child.calls + 1
+        self._failed: StorageError | None = None
+        """Why an answer could not be given; the process was ended because of it."""
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def contributions(
+        self, binding: str, inputs: Mapping[str, Any], values: list[bytes], host: Host
+    ) -> AsyncGenerator[Put, None]:
+        """Run it once. What it contributes, as it comes and checked. Raises what became of it: PermanentFailure for a limit
+        or nonsense, TransientFailure for a process that died, the source's own error, StorageError of the host."""
+        child = self._child
+        child.calls = self._run
+        request = {"run": self._run, "binding": binding, "inputs": inputs, "cpu_s": self._source.timeout}
+        watching = asyncio.create_task(self._pool.watch(child))
+        try:
+            await child.send(REQUEST, orjson.dumps(request), *values)
+            async for put in self._received(host):
+                yield put
+        except ChildGone as gone:
+            if self._failed is not None:
+                raise self._failed from gone
+            raise await self._obituary() from gone
+        except Garbled as garbled:
+            raise PermanentFailure(
+                f"it said what no source says to its worker: {garbled}", hint="it may be broken"
+            ) from None
+        finally:
+            watching.cancel()
+            for task in self._answering:
+                task.cancel()
+
+    async def _received(self, host: Host) -> AsyncGenerator[Put, None]:
+        child, limits = self._child, self._child.limits
+        check = self._pool.checker.of_run()
+        room, entries, said = limits.output_bytes, 0, 0
+        while True:
+            try:
+                kind, meta, raw = await child.receive(min(room, ENTRY_BYTES))
+            except Oversized as error:
+                raise self._too_much(error, room) from None
+            room -= len(meta) + len(raw)
+            said += 1
+            if said % 32 == 0:
+                await asyncio.sleep(0)  # what is in the buffer already would be read without a turn for others
+            if kind == ENTRY:
+                entries += 1
+                if entries > self._settings.plugin_entries:
+                    raise PermanentFailure(
+                        f"it contributed more than {self._settings.plugin_entries:,} entries, the limit for one run",
+                        hint=TRUST,
+                    )
+                words = self._words(meta)
+                if words is not None:
+                    yield check(words.get("key"), words.get("confidence"), raw)
+                continue
+            if len(meta) > WORD_BYTES or raw:
+                raise Garbled("a message that is too long")
+            if said - entries > MOST_WORDS:
+                raise PermanentFailure(f"it asked and told more than {MOST_WORDS:,} things", hint=TRUST)
+            words = self._words(meta)
+            if words is None:
+                continue
+            if kind == END:
+                child.resident = _number(words.get("resident"))
+                # Where threads or tasks of it go on, it is never used again.
+                self._seat.clean = words.get("clean") is True
+                return
+            if kind == ERROR:
+                raise self._raised(words)
+            await self._heard(kind, words, host)
+
+    def _words(self, meta: bytes) -> dict[str, Any] | None:
+        """What a frame says; None when an earlier run said it. Raises Garbled."""
+        try:
+            words = orjson.loads(meta)
+        except orjson.JSONDecodeError as error:
+            raise Garbled("no JSON") from error
+        if not isinstance(words, dict) or not isinstance(words.get("run"), int):
+            raise Garbled("no words")
+        return words if words["run"] == self._run else None
+
+    async def _heard(self, kind: int, words: Mapping[str, Any], host: Host) -> None:
+        if kind == PROGRESS:
+            host.progress(_number(words.get("done")), _number(words.get("total")), str(words.get("note", "")))
+        elif kind == LINE:
+            host.line(int(_number(words.get("level"))), str(words.get("message", "")))
+        elif kind == ASK:
+            while len(self._answering) >= MOST_ASKED:
+                await asyncio.wait(self._answering, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.create_task(self._answer(words, host))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        else:
+            raise Garbled(f"a message of kind {kind}")
+
+    async def _answer(self, words: Mapping[str, Any], host: Host) -> None:
+        values: list[bytes] = []
+        reply: dict[str, Any] = {"ask": words.get("ask")}
+        try:
+            more, values = await host.answer(words)
+            reply |= more
+        except StorageError as error:
+            self._failed = error
+            self._child.kill()
+            return
+        except Exception as error:  # a name that breaks the grammar, bytes that are lost
+            final = not isinstance(error, TransientFailure)
+            reply |= {"error": str(error), "hint": getattr(error, "hint", ""), "final": final}
+        try:
+            await self._child.send(REPLY, orjson.dumps(reply), *values)
+        except ChildGone:
+            return  # whoever reads from it will see
+
+    # -- how it ended, in words ----------------------------------------------------------------------------------------
+
+    def _too_much(self, error: Oversized, room: int) -> SourceError | Garbled:
+        if error.kind != ENTRY:
+            return Garbled("a message that is too long")
+        if room < ENTRY_BYTES:
+            return PermanentFailure(
+                f"it contributed more than {self._child.limits.output_bytes / MIB:g} MB, the limit for one run",
+                hint=TRUST,
+            )
+        return PermanentFailure(f"it contributed a value of more than {ENTRY_BYTES / MIB:g} MB", hint="divide it")
+
+    def _raised(self, words: Mapping[str, Any]) -> SourceError:
+        names = [str(name) for name in words.get("classes") or ["Exception"]][:20]
+        message, hint = str(words.get("message", "")), str(words.get("hint", ""))
+        for name in names:
+            if name in CROSSING:
+                # It looked at its input and said no: nothing is broken.
+                self._seat.clean = words.get("clean") is True
+                return CROSSING[name](message, hint=hint)
+        if "MemoryError" in names:
+            return self._out_of_memory()
+        if "SystemExit" in names:
+            return TransientFailure(f"it called exit({message})")
+        return TransientFailure(f"{names[0]}: {message}" if message else names[0])
+
+    def _out_of_memory(self) -> PermanentFailure:
+        size = self._child.limits.memory_bytes / MIB
+        return PermanentFailure(
+            f"it needs more than {size:,.0f} MB of memory, the limit for third parties' sources", hint=TRUST
+        )
+
+    async def _obituary(self) -> SourceError:
+        child = self._child
+        code = await child.fate()
+        if child.overfull:
+            size = child.limits.file_bytes / MIB
+            return PermanentFailure(
+                f"it wrote more than {size:g} MB, or too many files, to its temporary folder", hint=TRUST
+            )
+        if child.silent:
+            return PermanentFailure(
+                "it closed the pipe to its worker, or wrote to it",
+                hint="print and log as you like, but leave other descriptors alone",
+            )
+        if code is None:
+            return TransientFailure("it was broken off: this worker is stopping")
+        if code == EXIT_FULL:
+            return self._out_of_memory()
+        if code == -signal.SIGXCPU:
+            return PermanentFailure(
+                f"it used more than {self._source.timeout:g} s of processor time, its timeout", hint=TRUST
+            )
+        if code == -signal.SIGKILL:
+            return TransientFailure("its process was killed (SIGKILL), by itself or by the system for want of memory")
+        if code < 0:
+            return TransientFailure(f"its process crashed ({signal.Signals(-code).name})")
+        return TransientFailure(f"its process ended by itself (exit code {code})")
+
+
+def _number(given: Any) -> int:
+    return int(given) if isinstance(given, int | float) and abs(given) < 1e15 else 0

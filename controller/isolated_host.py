@@ -1,0 +1,86 @@
+"""What a guest's process may ask of its worker, and tell it: blobs, lookups, progress, lines for the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from blackboard.contract import Blobs, Progress, Source
+from blackboard.entries import Read
+from blackboard.errors import PermanentFailure
+from blackboard.levels import Level
+from controller.inputs import Decoder, LookupReader, chosen
+
+MOST_LINES = 200
+"""Of one run; what comes behind them is left out."""
+
+Found = tuple[type[Level], Read]
+
+
+@dataclass(slots=True)
+class Host:
+    """Answers for one activation. `touch` is called for every sign of progress."""
+
+    decoder: Decoder
+    lookups: Mapping[str, LookupReader]
+    touch: Callable[[], None]
+    logger: logging.Logger
+    blobs: Blobs | None = None
+    watchers: Progress | None = None
+    _lines: int = field(default=0, init=False)
+
+    async def answer(self, words: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """JSON and raw parts of the reply. Raises PermanentFailure, InvalidKey, StorageError."""
+        what = words.get("what")
+        if what == "blob" and self.blobs is not None:
+            return {}, [await self.blobs.get(str(words.get("sha256")))]
+        reader = self.lookups.get(str(words.get("parameter")))
+        if reader is None or what not in ("get", "all"):
+            raise PermanentFailure("it asked for something that it does not declare")
+        if what == "all":
+            found = await reader.find_all()
+        else:
+            one = await reader.find(str(words.get("name")))
+            found = [one] if one is not None else []
+        rows, values = await packed(found, self.decoder)
+        return {"rows": rows}, values
+
+    def progress(self, done: float, total: float, note: str) -> None:
+        """It goes on."""
+        self.touch()
+        if self.watchers is not None:
+            self.watchers(done, total, note[:200])
+
+    def line(self, level: int, message: str) -> None:
+        """A line for the worker's log."""
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            self.logger.log(min(max(level, logging.DEBUG), logging.CRITICAL), "%s", message)
+        elif self._lines == MOST_LINES + 1:
+            self.logger.warning("more than %d lines in one run: the rest is left out", MOST_LINES)
+
+
+async def packed(found: Iterable[Found], decoder: Decoder) -> tuple[list[list[Any]], list[bytes]]:
+    """Entries as a guest reads them: rows of level, key, version, owner, confidence and length, and the values behind."""
+    rows, values = [], []
+    for kind, read in found:
+        assert read.header is not None
+        value = await decoder.raw(read)
+        header = read.header
+        rows.append([kind.level, read.key, header.version, header.owner, header.confidence, len(value)])
+        values.append(value)
+    return rows, values
+
+
+async def packed_inputs(
+    source: Source, binding: str, reads: Sequence[Read], decoder: Decoder
+) -> tuple[dict[str, list[list[Any]]], list[bytes]]:
+    """The declared inputs by parameter, and their values in the same order."""
+    inputs: dict[str, list[list[Any]]] = {}
+    values: list[bytes] = []
+    for wanted, found in chosen(source, binding, reads):
+        inputs[wanted.parameter], more = await packed(found, decoder)
+        values += more
+    return inputs, values
