@@ -153,6 +153,8 @@ class Source:
     idle_timeout: float | None = None
     """Without progress and without a contribution; None: `timeout` alone counts."""
     required: bool = False
+    default: bool = True
+    """Whether it works on boards that do not ask for it; set to False on a rival that would only double the work."""
     when: Callable[..., bool] | None = None
     bid: Callable[..., Bid] | None = None
     """Asked as `when` is, where sources compete for an output."""

@@ -23,6 +23,7 @@ def knowledge_source(
     timeout: float = 60.0,
     idle_timeout: float | None = None,
     required: bool = False,
+    default: bool = True,
     when: Callable[..., bool] | None = None,
     bid: Callable[..., Bid] | None = None,
     carries: Mapping[str, str] | None = None,
@@ -43,6 +44,7 @@ def knowledge_source(
             timeout=timeout,
             idle_timeout=idle_timeout,
             required=required,
+            default=default,
             when=when,
             bid=bid,
             carries=dict(carries or {}),
@@ -181,6 +183,11 @@ def _check(source: Source) -> None:
         raise ContractError(f"{where}: timeout, concurrency and attempts must be positive")
     if source.idle_timeout is not None and source.idle_timeout <= 0:
         raise ContractError(f"{where}: idle_timeout must be positive", hint="leave it out to count `timeout` alone")
+    if source.required and not source.default:
+        raise ContractError(
+            f"{where}: it is required, but not there by default",
+            hint="leave out default=False, or required=True",
+        )
     if source.max_rounds is not None and source.max_rounds < 1:
         raise ContractError(f"{where}: max_rounds must be at least 1", hint="leave it out if this is no loop source")
     for level in source.revises:

@@ -190,7 +190,7 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
         sources=chosen,
         # More pages than reading processes would wait inside the worker while another worker stands idle.
         slots={
-            "ocr": settings.reading_slots or OcrSettings().processes,
+            **dict.fromkeys(("ocr", "ocr_fast"), settings.reading_slots or OcrSettings().processes),
             **{source.name: settings.plugin_processes for source in chosen if not source.trusted},
         },
         services={Sandboxes: sandboxes},

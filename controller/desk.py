@@ -15,6 +15,7 @@ from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract
 from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
 from blackboard.levels import Upload
 from blackboard.ports import Store
+from controller.choice import begin_with
 from controller.graph import compile_graph
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
@@ -43,7 +44,7 @@ class Submission:
     goal: tuple[str, ...] = ()
     """Levels to settle; () is all."""
     sources: tuple[str, ...] = ()
-    """Names of the sources that may work on it; () is all."""
+    """Names of the sources that may work on it; () is all that are there by default."""
     deadline_s: float | None = None
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Literal["", "review"] = ""
@@ -88,7 +89,7 @@ class Desk:
         for at, name in enumerate(document.sources):
             if name not in self._sources:
                 errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
-        chosen = {name: s for name, s in self._sources.items() if not document.sources or name in document.sources}
+        chosen = begin_with(self._sources.values(), document.sources, document.policy.strategy)
         reached = {level for name in chosen for level in self._outputs[name]}
         for at, level in enumerate(document.goal):
             if level not in reached:

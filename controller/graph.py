@@ -18,6 +18,7 @@ import orjson
 from blackboard.contract import Input, Source
 from blackboard.errors import ContractError
 from blackboard.levels import Level
+from controller.choice import begin_with
 from controller.contests import Contest, find_contests
 from controller.policy import Policy, policy_of
 
@@ -157,9 +158,9 @@ def _asked(source: Source, asking: Callable[..., Any]) -> tuple[Input, ...]:
 
 
 def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
-    """The graph of one board: of the sources and for the goal its head names, all of them where it names none."""
+    """The graph of one board: of the sources and for the goal its head names, all there by default where it names none."""
     known = {source.name: source for source in sources}
-    names = orjson.loads(head["sources"]) if head.get("sources") else list(known)
+    names = orjson.loads(head["sources"]) if head.get("sources") else list(begin_with(known.values()))
     goal = tuple(word for word in head.get("goal", "").split(",") if word)
     return compile_graph([known[name] for name in names if name in known], goal, policy_of(head.get("policy", "")))
 

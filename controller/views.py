@@ -159,6 +159,7 @@ def source_view(source: Source) -> dict[str, Any]:
         "where": source.where,
         "trusted": source.trusted,
         "required": source.required,
+        "default": source.default,
         "cost": source.cost,
         "timeout_s": source.timeout,
         "idle_timeout_s": source.idle_timeout,

@@ -18,19 +18,14 @@ import numpy as np
 from blackboard.errors import PermanentFailure
 from blackboard.levels import Box, Line
 from knowledge_sources.ocr_models import Detector, Image, Quad, Read, Recognizer, cut
+from knowledge_sources.ocr_pace import PACES, THOROUGH, Pace, PaceName
 from knowledge_sources.reading_order import Piece, reading_order, row_text
-from knowledge_sources.rotation import Rotation, find_rotation, turned
+from knowledge_sources.rotation import Rotation, find_rotation, lies_on_side, turned
 
 MIN_SCORE = 0.5
 """A piece read with less confidence is more likely noise than text."""
-NARROW_SIDE = 960
-WIDE_SIDE = 1280
-"""The detector's limit for the longer side: slips and receipts have large letters, full pages small ones."""
-NARROW = 0.62
-"""Width to height below which a page is a slip; sheets (A4 .707, letter .773) are above it."""
 CROWDED = 350
-CROWDED_SIDE = 2000
-"""With more pieces than this on a page, its text is looked for once more, at this side."""
+"""With more pieces than this on a page, its text is looked for once more, at a larger side."""
 MAX_PIECES = 2500
 UNSURE_PAGE = 0.8
 LATIN_PAGE = 0.97
@@ -62,10 +57,11 @@ class OcrResult:
 class OcrEngine:
     """Reads page images, given as BGR arrays of shape (height, width, 3), dtype uint8. `threads` per call."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, pace: Pace = THOROUGH) -> None:
         cv2.setNumThreads(threads)
+        self._pace = pace
         self._detect = Detector(threads)
-        self._recognize = Recognizer(threads)
+        self._recognize = Recognizer(threads, pace.squeeze)
 
     def read(self, image: Image) -> OcrResult:
         """Read one page, whichever way up. A page without text gives an empty text and says so in the note."""
@@ -99,13 +95,16 @@ class OcrEngine:
         return self._rotation(image, self._find(image))
 
     def _rotation(self, image: Image, quads: Sequence[Quad]) -> Rotation:
+        if not self._pace.tries_ways:
+            return 90 if lies_on_side(quads) else 0
         return find_rotation(image, quads, lambda crop: self._recognize(crop).score)
 
     def _find(self, image: Image) -> list[Quad]:
         height, width = image.shape[:2]
-        quads = self._detect(image, NARROW_SIDE if width < NARROW * height else WIDE_SIDE)
+        pace = self._pace
+        quads = self._detect(image, pace.side(width, height))
         # On a sheet so crowded, letters are small and neighbours run together.
-        return self._detect(image, CROWDED_SIDE) if len(quads) > CROWDED else quads
+        return self._detect(image, pace.crowded_side) if len(quads) > CROWDED else quads
 
     def _read_piece(self, image: Image, quad: Quad) -> Read:
         return self._recognize(_upright_crop(cut(image, quad)))
@@ -133,13 +132,13 @@ def assemble(pieces: Sequence[Piece], width: int, height: int) -> tuple[str, tup
 def serve(method: str, payload: bytes, **params: Any) -> dict[str, Any]:
     """The sandbox's door. `read_page`: the payload is a file of kind `pdf` or `image`, `page` the number of its page.
 
-    Answers with the fields of `OcrResult`. `threads` (default 1) is how many processor threads the page may use. Raises
-    DocumentUnreadable or DocumentTooComplex when the page cannot be drawn.
+    Answers with the fields of `OcrResult`. `threads` (default 1) is how many processor threads the page may use, `pace`
+    (default `thorough`) a name of `PACES`. Raises DocumentUnreadable or DocumentTooComplex when the page cannot be drawn.
     """
     if method != "read_page":
         raise PermanentFailure(f"the OCR engine knows no method {method}")
     image = page_image(payload, str(params["kind"]), int(params["page"]))
-    result = _engine(int(params.get("threads", 1))).read(image)
+    result = _engine(int(params.get("threads", 1)), params.get("pace", "thorough")).read(image)
     return {
         "text": result.text,
         "lines": [line.model_dump() for line in result.lines],
@@ -178,8 +177,8 @@ def _bgr(pixels: Image) -> Image:
 
 
 @functools.cache
-def _engine(threads: int) -> OcrEngine:
-    return OcrEngine(threads)
+def _engine(threads: int, pace: PaceName) -> OcrEngine:
+    return OcrEngine(threads, PACES[pace])
 
 
 def _upright_crop(crop: Image) -> Image:

@@ -11,6 +11,9 @@ from blackboard.levels import Layer, Page, Reading
 
 WORTHLESS = 0.2
 """A text of less quality than this is noise: it would mislead every reader after it."""
+WHOLE = 0.75
+"""A reading with less than this share of the letters of the fullest one has missed a part of the page, however sure it
+is of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,11 @@ class _Candidate:
 
 
 def choose(layer: Layer | None, readings: Sequence[Reading]) -> Page:
-    """The page as it is best known: the text with the most letters, weighed by how far each can be trusted.
+    """The page as it is best known.
 
-    A text layer that needs no OCR is taken as it is. A page on which nothing was readable has origin `none` and an
+    A text layer that needs no OCR is taken as it is. Of several readings the surest stands for all, among those that
+    saw about as much as the fullest; between it and the layer the one with the most letters is taken, weighed by how
+    far each can be trusted. A page on which nothing was readable has origin `none` and an
     empty text; the reason says why. Raises ValueError without any candidate, or when they are of different pages.
     """
     sources: list[Layer | Reading] = [*([layer] if layer else []), *readings]
@@ -46,12 +51,12 @@ def choose(layer: Layer | None, readings: Sequence[Reading]) -> Page:
     usable = [c for c in candidates if c.amount > 0 and c.quality >= WORTHLESS]
     if not usable:
         return _nothing(numbers.pop(), layer, readings)
-    best = max(usable, key=lambda c: (c.worth, c.quality))
+    best = max(_surest(usable), key=lambda c: (c.worth, c.quality))
     reason = _reason(best, candidates, layer, readings)
     return _from_layer(best.source, reason) if isinstance(best.source, Layer) else _from_reading(best.source, reason)
 
 
-@knowledge_source(version="1", cost="free", timeout=30, required=True, carries={"number": "page"})
+@knowledge_source(version="2", cost="free", timeout=30, required=True, carries={"number": "page"})
 def pages(candidates: Group[Layer | Reading, Literal["page"]]) -> Page:
     """The best text of one page, and why it is the best."""
     layers = [candidate for candidate in candidates if isinstance(candidate, Layer)]
@@ -59,6 +64,15 @@ def pages(candidates: Group[Layer | Reading, Literal["page"]]) -> Page:
     # A person may have put a rival beside the layer: the surest of them stands for all.
     layer = max(layers, key=lambda candidate: candidate.quality) if layers else None
     return choose(layer, readings)
+
+
+def _surest(usable: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates with one reading at most. Which of two engines saw a few letters more tells nothing: noise is
+    letters too."""
+    readings = [c for c in usable if isinstance(c.source, Reading)]
+    enough = WHOLE * max((c.amount for c in readings), default=0)
+    surest = max((c for c in readings if c.amount >= enough), key=lambda c: (c.quality, c.amount), default=None)
+    return [c for c in usable if c is surest or isinstance(c.source, Layer)]
 
 
 def _candidate(source: Layer | Reading) -> _Candidate:

@@ -30,6 +30,14 @@ def turned(image: Image, rotation: Rotation) -> Image:
     return np.ascontiguousarray(np.rot90(image, k=-rotation // 90))
 
 
+def lies_on_side(quads: Sequence[Quad]) -> bool:
+    """Whether most of the writing on a page runs up or down: it then has to be turned by 90 or 270 degrees."""
+    sizes = [_size(quad) for quad in quads]
+    flat = sum(w for w, h in sizes if w >= ELONGATED * h)
+    tall = sum(h for w, h in sizes if h >= ELONGATED * w)
+    return tall > flat
+
+
 def find_rotation(image: Image, quads: Sequence[Quad], score: Callable[[Image], float]) -> Rotation:
     """Degrees clockwise by which the image must be turned to be upright; 0 where nothing tells.
 
@@ -38,9 +46,7 @@ def find_rotation(image: Image, quads: Sequence[Quad], score: Callable[[Image], 
     if not quads:
         return 0
     sizes = [_size(quad) for quad in quads]
-    flat = sum(w for w, h in sizes if w >= ELONGATED * h)
-    tall = sum(h for w, h in sizes if h >= ELONGATED * w)
-    on_side = tall > flat
+    on_side = lies_on_side(quads)
     lengths = [h / max(w, 1.0) if on_side else w / max(h, 1.0) for w, h in sizes]
     longest = sorted(range(len(quads)), key=lambda i: -lengths[i])[:SAMPLES]
     crops = [cut(image, quads[i]) for i in longest]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import orjson
@@ -14,7 +15,7 @@ from blackboard.errors import SourceError
 from blackboard.levels import Layer, Page, Reading
 from knowledge_sources import ocr_engine
 from knowledge_sources.formats import reading
-from knowledge_sources.ocr import ENGINE
+from knowledge_sources.ocr import as_reading
 from knowledge_sources.pages import choose
 
 SOURCES = ("ocr*.py", "reading_order.py", "rotation.py", "pages.py", "formats/*.py")
@@ -102,22 +103,10 @@ def _read_page(data: bytes, kind: str, layer: Layer, engine: ocr_engine.OcrEngin
     if not layer.needs_ocr:
         return []
     try:
-        return [as_reading(engine.read(ocr_engine.page_image(data, kind, layer.page)), layer.page)]
+        result = engine.read(ocr_engine.page_image(data, kind, layer.page))
+        return [as_reading({field.name: getattr(result, field.name) for field in fields(result)}, layer.page)]
     except SourceError:
         return []
-
-
-def as_reading(result: ocr_engine.OcrResult, page: int) -> Reading:
-    """The engine's result as what the board holds of it."""
-    return Reading(
-        page=page,
-        engine=ENGINE,
-        text=result.text,
-        lines=result.lines,
-        confidence=result.confidence,
-        rotation=result.rotation,
-        note=result.note,
-    )
 
 
 def _digest_of_code() -> bytes:

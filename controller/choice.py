@@ -1,0 +1,25 @@
+"""Which sources a board begins with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from blackboard.contract import Source
+
+
+def begin_with(
+    sources: Iterable[Source], named: Collection[str] = (), contested: Collection[str] = ()
+) -> dict[str, Source]:
+    """By name: the sources that are `named`, or where none are, all that are there by default.
+
+    `contested` are the levels for which a policy says how sources compete: everyone who contributes to one of them is
+    there then, by default or not, because a competition needs its rivals.
+    """
+    if named:
+        return {source.name: source for source in sources if source.name in named}
+    levels = frozenset(contested)
+    return {
+        source.name: source
+        for source in sources
+        if source.default or any(kind.level in levels for kind in source.outputs)
+    }
