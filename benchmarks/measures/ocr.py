@@ -40,7 +40,7 @@ def _receipts(corpus: Path, readings: Readings) -> list[Row]:
     rates, words, seconds = [], [], []
     for receipt in receipts:
         page = readings.of(receipt.path)
-        gold = _gold(receipt.truth["boxes"])
+        gold = gold_of(receipt.truth["boxes"])
         rates.append(error_rate(page.text, gold))
         words.append(word_f1(page.text, gold))
         seconds.append(readings.seconds(receipt.path))
@@ -63,7 +63,8 @@ def _receipts(corpus: Path, readings: Readings) -> list[Row]:
     ]
 
 
-def _gold(boxes: list[dict[str, Any]]) -> str:
+def gold_of(boxes: list[dict[str, Any]]) -> str:
+    """The text of a receipt from its annotated boxes, in rows."""
     pieces = []
     for box in boxes:
         x = [float(v) for v in box["quad"][0::2]]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blackboard import Group
+from blackboard.entries import entry_key
 from blackboard.levels import Layer, Line, Page, Reading
 from knowledge_sources.pages import choose, pages
 
@@ -17,9 +21,11 @@ def layer(text: str = TEXT, *, quality: float = 1.0, needs_ocr: bool = False, re
     return Layer(page=3, text=text, quality=quality, needs_ocr=needs_ocr, reason=reason)
 
 
-def reading(text: str = TEXT, *, confidence: float = 0.97, note: str = "", page: int = 3) -> Reading:
+def reading(
+    text: str = TEXT, *, confidence: float = 0.97, note: str = "", page: int = 3, engine: str = "rapidocr"
+) -> Reading:
     lines = (Line(start=0, end=len(text), box=(0.1, 0.1, 0.9, 0.2), confidence=confidence),) if text else ()
-    return Reading(page=page, engine="rapidocr", text=text, lines=lines, confidence=confidence, rotation=90, note=note)
+    return Reading(page=page, engine=engine, text=text, lines=lines, confidence=confidence, rotation=90, note=note)
 
 
 def test_a_trusted_layer_is_taken_as_it_is() -> None:
@@ -49,6 +55,53 @@ def test_a_reading_that_saw_less_than_the_layer_does_not_replace_it() -> None:
 def test_the_surer_of_two_equal_readings_wins() -> None:
     worse = reading(TEXT.replace("March", "Marsh"), confidence=0.7)
     assert choose(None, [worse, reading()]).text == TEXT
+
+
+def fast(text: str = TEXT, *, confidence: float = 0.9) -> Reading:
+    return reading(text, confidence=confidence, engine="rapidocr-fast")
+
+
+def test_of_two_engines_the_surer_is_taken_though_the_other_saw_more_letters() -> None:
+    guessed = fast(TEXT + " lI1 il", confidence=0.93)
+    for order in ([reading(), guessed], [guessed, reading()]):
+        page = choose(layer("", quality=0.0, needs_ocr=True), order)
+        assert (page.text, page.engine, page.confidence) == (TEXT, "rapidocr", 0.97)
+        assert (
+            page.reason
+            == "the reading by rapidocr has 48 letters, trusted 0.97; the reading by rapidocr-fast has 53, trusted 0.93"
+        )
+
+
+def test_the_fast_reading_is_taken_where_it_is_the_surer() -> None:
+    assert choose(None, [reading(confidence=0.8), fast(confidence=0.9)]).engine == "rapidocr-fast"
+
+
+def test_an_engine_that_is_sure_of_the_little_it_saw_does_not_win() -> None:
+    page = choose(None, [fast("Invoice 4711", confidence=1.0), reading(confidence=0.85)])
+    assert (page.engine, page.text) == ("rapidocr", TEXT)
+
+
+def test_a_reading_of_noise_is_no_measure_of_how_much_there_is() -> None:
+    upside_down = fast("x" * 500, confidence=0.15)
+    assert choose(None, [upside_down, reading(confidence=0.9)]).text == TEXT
+
+
+def test_the_surest_reading_stands_against_the_layer() -> None:
+    page = choose(layer(TEXT[:30], quality=0.9, needs_ocr=True), [fast("Inv", confidence=0.99), reading()])
+    assert (page.origin, page.engine) == ("reading", "rapidocr")
+    assert choose(layer(quality=0.9, needs_ocr=True), [fast("Inv"), reading("Invoice 4711")]).origin == "layer"
+
+
+def test_two_readings_of_which_one_failed_leave_the_other() -> None:
+    assert choose(None, [fast(), reading("", confidence=0.0)]).engine == "rapidocr-fast"
+
+
+def test_the_source_takes_both_readings_of_its_page() -> None:
+    group: Group[Layer | Reading, Any] = Group("3", [layer("", quality=0.0, needs_ocr=True), reading(), fast()])
+    assert pages.function(group).engine == "rapidocr"
+    names = [f"{value.page:04d}.{value.engine}" for value in group.of(Reading)]
+    assert names == ["0003.rapidocr", "0003.rapidocr-fast"]
+    assert all(entry_key("reading", name) for name in names)
 
 
 def test_a_failed_ocr_leaves_a_usable_layer() -> None:
