@@ -44,7 +44,7 @@ class Submission:
     goal: tuple[str, ...] = ()
     """Levels to settle; () is all."""
     sources: tuple[str, ...] = ()
-    """Names of the sources that may work on it; () is all that are there by default."""
+    """Names of the sources that may work on it; () is all that are there by default, and all who compete."""
     deadline_s: float | None = None
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Literal["", "review"] = ""

@@ -75,7 +75,7 @@ class Turns:
         self._sources = tuple(sources)
         self._settings = settings
         self._with_store = with_store
-        self._graphs: dict[tuple[str, str], Graph] = {}
+        self._graphs: dict[tuple[str, ...], Graph] = {}
 
     async def take(self, board: str, desk: Desk, *, fresh: bool, now: Callable[[], int]) -> bool:
         """Decide until there is nothing to do. Whether the board has ended or is gone. Raises StorageError."""
@@ -154,7 +154,7 @@ class Turns:
         return replace(record, values=values)
 
     def _graph(self, head: Mapping[str, str]) -> Graph:
-        words = (head.get("sources", ""), head.get("goal", ""))
+        words = tuple(head.get(name, "") for name in ("sources", "goal", "policy"))
         if words not in self._graphs:
             if len(self._graphs) >= MOST_GRAPHS:
                 self._graphs.clear()  # whoever submits chooses goals and sources

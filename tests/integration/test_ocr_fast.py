@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from blackboard.registry import find_sources
 from controller.bootstrap import Service, open_service
 from controller.desk import Submission
+from controller.policy import Policy, Price
 from controller.settings import Settings
 from knowledge_sources.ocr import OcrSettings, as_reading, ocr_fast, read
 from knowledge_sources.ocr_engine import OcrEngine, page_image
@@ -124,3 +125,20 @@ async def test_it_reads_only_where_it_is_asked_for(service: Service) -> None:
     names = await ended(service, both)
     assert names["reading"] == ["0001.rapidocr", "0001.rapidocr-fast", "0002.rapidocr", "0002.rapidocr-fast"]
     assert names["page"] == ["0001", "0002"]
+
+
+async def test_a_market_asks_the_thorough_one_only_below_the_floor(service: Service) -> None:
+    data = EXAMPLE.read_bytes()
+    sha256 = await service.blobs.put(data)
+
+    async def readings(floor: float, second: float) -> list[str]:
+        policy = Policy(strategy={"reading": "market"}, floor={"reading": floor}, price=Price(second=second))
+        return (await ended(service, Submission(sha256=sha256, size=len(data), goal=("page",), policy=policy)))[
+            "reading"
+        ]
+
+    assert await readings(0.9, 0.05) == ["0001.rapidocr-fast", "0002.rapidocr-fast"]
+    assert await readings(0.9, 0.0) == ["0001.rapidocr", "0002.rapidocr"]
+    assert await readings(1.0, 0.05) == [
+        "0001.rapidocr", "0001.rapidocr-fast", "0002.rapidocr", "0002.rapidocr-fast",
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackboard import Bid, Document, Layer
+from controller.contests import checked_bid
 from knowledge_sources.ocr import as_reading, ocr, ocr_fast
 from knowledge_sources.ocr_bids import fast_bid, thorough_bid
 from knowledge_sources.ocr_pace import FAST, PACES, THOROUGH, PaceName, along
@@ -37,7 +38,7 @@ def test_a_bid_is_in_range_and_always_the_same(width: float | None, height: floa
         bid = offer(layer(width, height), document(kind))
         assert 0 < bid.value < 1 and bid.cost_usd == 0
         assert 0 < bid.latency_s < 30 and math.isfinite(bid.latency_s)
-        assert bid == offer(layer(width, height), document(kind))
+        assert bid == offer(layer(width, height), document(kind)) == checked_bid(bid)
 
 
 @given(st.floats(1, 20_000), st.floats(1, 20_000), st.sampled_from(["pdf", "image"]))
