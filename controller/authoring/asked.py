@@ -34,7 +34,9 @@ def asked(source: Source, word: Literal["when", "bid"], made: Mapping[type[Level
     answers: list[Any] = []
     for case in cases:
         try:
-            said = [function(**_again(case)) for _ in range(TIMES)]
+            # All of them first: what is gone leaves its address to the next.
+            copies = [_again(case) for _ in range(TIMES)]
+            said = [function(**copy) for copy in copies]
         except Exception as error:  # an author's code may raise anything
             hint = f"it would fail that binding; the input was {_shown(case)}"
             yield Finding(word, "fail", f"it raised {type(error).__name__}: {error}", hint)

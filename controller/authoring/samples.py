@@ -66,7 +66,7 @@ def _value(hint: Any, limits: Sequence[Any], variant: int, depth: int) -> Any:
 
 
 def _plain(hint: Any, limits: Sequence[Any], variant: int, depth: int) -> Any:
-    if not isinstance(hint, type):
+    if not isinstance(hint, type) or hint is type(None):
         return None
     if issubclass(hint, BaseModel):
         return _fields(hint, variant, depth + 1)

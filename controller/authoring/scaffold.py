@@ -15,7 +15,7 @@ from blackboard.entries import SOURCE
 from blackboard.errors import UsageError
 from blackboard.registry import GROUP
 
-LONGEST = 28
+LONGEST = 23
 RESERVED = frozenset({*dir(builtins), "blackboard", "board", "found", "live_board", "page", "pytest", "re", "settings"})
 FILES = {
     "pyproject.toml": "pyproject.toml.in",
