@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from blackboard.registry import find_sources
+from blackboard.sandbox.pool import Sandboxes
 from controller.bootstrap import Service, open_service
 from controller.desk import Submission
 from controller.policy import Policy, Price
@@ -21,7 +22,6 @@ from knowledge_sources.ocr_engine import OcrEngine, page_image
 from knowledge_sources.ocr_models import Image as Pixels
 from knowledge_sources.ocr_pace import FAST
 from knowledge_sources.rotation import turned
-from knowledge_sources.sandbox import Sandboxes
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "scanned-invoice.pdf"
 SETTINGS = OcrSettings(processes=1, threads=1)
