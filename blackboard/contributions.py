@@ -16,8 +16,10 @@ from blackboard.levels import Level
 class Namer:
     """Turns what a source yields into puts, each under its name."""
 
-    def __init__(self, source: Source, binding: str) -> None:
+    def __init__(self, source: Source, binding: str, *, prefix: str = "") -> None:
+        """`prefix`: put before every key, for contributions to the side space."""
         self._source = source
+        self._prefix = prefix
         self._base = name_of(binding) or binding
         self._counts: dict[str, int] = {}
         self.named: set[str] = set()
@@ -32,7 +34,7 @@ class Namer:
                 f"source {self._source.name} contributed {type(value).__name__}, but declares {names}",
                 hint="add it to the return type",
             )
-        key = entry_key(value.level, given.name or self._name(value))
+        key = self._prefix + entry_key(value.level, given.name or self._name(value))
         self.take(key)
         confidence = given.confidence
         if confidence == 1.0:

@@ -97,8 +97,9 @@ SNOOZE = Script("snooze", ("due",), ("delay_ms", "members"))
 HOLD = Script("hold", ("lease",), ("holder", "ttl_ms"))
 RELEASE = Script("release", ("lease",), ("holder",))
 WIDEN = Script("widen", ("partitions",), ("count",))
+ATTEND = Script("attend", ("present", "served"), ("worker", "ttl_ms", "serves"))
 
-SCRIPTS = (COMMIT, CLAIM, RENEW, RETIRE, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN)
+SCRIPTS = (COMMIT, CLAIM, RENEW, RETIRE, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND)
 
 
 def commit(
@@ -179,3 +180,8 @@ def release(lease: str, *, holder: str) -> Call:
 def widen(partitions: str, *, count: int) -> Call:
     """Answers the largest count so far."""
     return WIDEN.of(partitions, count)
+
+
+def attend(present: str, served: str, *, worker: str, ttl_ms: int, serves: Sequence[str]) -> Call:
+    """Answers the time, who is there, and when what was last served."""
+    return Call(ATTEND, (present, served), (worker, ttl_ms, "\n".join(serves)))

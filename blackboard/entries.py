@@ -24,6 +24,10 @@ from blackboard.errors import InvalidKey
 LEVEL = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 SOURCE = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}\Z")
+SHADOW = "shadow."
+"""Begins the owner (`shadow.<source>`) and the keys (`shadow.<source>.<level>/<name>`) of the side space. No level, source or
+key of the board proper holds a dot before its slash, so neither can be taken for the other."""
 
 ActivationStatus = Literal["pending", "running", "done", "failed", "stale", "cancelled"]
 UNDER_WAY = frozenset({"pending", "running"})
@@ -50,6 +54,22 @@ def level_of(key: str) -> str:
 def name_of(key: str) -> str:
     """The name within its level, a rival's `~source` included."""
     return key.partition("/")[2]
+
+
+def is_shadow(key: str) -> bool:
+    """Whether the key, owner or level belongs to the side space of shadow sources."""
+    return key.startswith(SHADOW)
+
+
+def shadow_parts(key: str) -> tuple[str, str]:
+    """The source and the key, as it would have been on the board proper, of a key of the side space."""
+    source, _, rest = key.removeprefix(SHADOW).partition(".")
+    return source, rest
+
+
+def plain_name(source: str) -> str:
+    """A source's own name, whether or not it runs as a shadow."""
+    return source.removeprefix(SHADOW)
 
 
 def is_rival(key: str) -> bool:

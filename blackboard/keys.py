@@ -22,6 +22,8 @@ key                        type    holds                                        
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
 `bb:lease:<name>`          string  holder of a named lease                           its time to live
 `bb:partitions`            string  the largest number of partitions there ever was   for ever
+`bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
+`bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that
 
 One sorted set of boards per tenant and partition: a listing merges a page of each, newest first, and never meets another
 tenant's ids.
@@ -40,6 +42,8 @@ from blackboard.errors import BoardGone
 BOARD_ID = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z2-7]{26}\Z")
 
 PARTITIONS = "bb:partitions"
+PRESENT = "bb:{workers}:present"
+SERVED = "bb:{workers}:served"
 BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs")
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
@@ -51,6 +55,7 @@ PATTERNS = tuple(
         r"bb:\{\d+\}:boards:.*\Z",
         r"bb:lease:.+\Z",
         r"bb:partitions\Z",
+        r"bb:\{workers\}:(present|served)\Z",
     )
 )
 """What keys of boards look like; a test scans a server for strays."""

@@ -14,7 +14,8 @@ from blackboard.board import Board
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
-from blackboard.ports import BoardRow, Change, Due, Renewal
+from blackboard.ports import BoardRow, Change, Due, LeaseRow, Renewal
+from blackboard.presence import Presence
 from blackboard.steps import Shelf
 from blackboard.wire import merge_page, page_commands
 from blackboard.writing import prepare, referred
@@ -41,6 +42,8 @@ class MemoryStore:
         self._changed = asyncio.Event()
         self._held: dict[str, tuple[str, int]] = {}
         self._orphans: dict[int, set[str]] = {}
+        self._present: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._served: dict[str, int] = {}
         self._listeners: list[Listener] = []
         self._watchers: dict[str, set[asyncio.Queue[bytes]]] = {}
 
@@ -113,9 +116,25 @@ class MemoryStore:
         sha256 = referred(value)
         return value if sha256 is None else await self.blobs.get(sha256)
 
-    async def leases(self, board: str) -> dict[str, tuple[int, str]]:
+    async def leases(self, board: str) -> dict[str, LeaseRow]:
         """See ports.Store."""
-        return {name: (lease.expiry, lease.nonce) for name, lease in self._shelf(board).leases.items()}
+        found = self._shelf(board).leases
+        return {name: LeaseRow(lease.expiry, lease.nonce, lease.at) for name, lease in found.items()}
+
+    async def attend(self, worker: str, serves: Sequence[str], ttl_ms: int) -> Presence:
+        """See ports.Store."""
+        now = self._clock()
+        self._present.pop(worker, None)
+        if ttl_ms > 0:
+            self._present[worker] = (now + ttl_ms, tuple(serves))
+        self._served.update(dict.fromkeys(serves, now))
+        return await self.presence()
+
+    async def presence(self) -> Presence:
+        """See ports.Store."""
+        now = self._clock()
+        there = {worker: serves for worker, (until, serves) in self._present.items() if until > now}
+        return Presence(now, there, dict(self._served))
 
     async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
         """See ports.Store."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from blackboard.board import Board
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.events import LogRecord
+from blackboard.presence import Presence
 
 Renewal = Literal["ok", "fenced", "cancelled"]
 
@@ -39,6 +40,16 @@ class BoardRow:
     id: str
     created: int
     head: dict[str, str]
+
+
+class LeaseRow(NamedTuple):
+    """A running activation's lease. Times are the server's, milliseconds since 1970."""
+
+    expiry: int
+    nonce: str
+    """Begins with the name of the worker that claimed it."""
+    at: int
+    """When it was claimed."""
 
 
 class Store(Protocol):
@@ -73,8 +84,14 @@ class Store(Protocol):
     async def resolve(self, value: bytes) -> bytes:
         """The value itself, where a blob reference stands for it."""
 
-    async def leases(self, board: str) -> dict[str, tuple[int, str]]:
-        """Activation -> (expiry in server milliseconds, nonce). Outside the log."""
+    async def leases(self, board: str) -> dict[str, LeaseRow]:
+        """Activation -> its lease. Outside the log."""
+
+    async def attend(self, worker: str, serves: Sequence[str], ttl_ms: int) -> Presence:
+        """Say that a worker is there, for so long, and serves these `source@version`; 0 ms: that it leaves."""
+
+    async def presence(self) -> Presence:
+        """Which workers are there, and what they serve."""
 
     async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
         """A tenant's boards, newest first, and the cursor of the next page ("" at the end)."""

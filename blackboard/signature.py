@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from blackboard.asking import check_asked, check_handed_in, check_parameter
 from blackboard.contract import Bid, Contribution, Group, Input, Lookup, Source, Wanted
-from blackboard.entries import SOURCE
+from blackboard.entries import SOURCE, VERSION
 from blackboard.errors import ContractError
 from blackboard.levels import Level
 
@@ -179,6 +179,11 @@ def _check(source: Source) -> None:
         )
     if not source.inputs:
         raise ContractError(f"{where}: it waits for nothing", hint="declare an Each, Group, All or Lookup parameter")
+    if not VERSION.match(source.version):
+        raise ContractError(
+            f"{where}: the version {source.version!r} is not a word of at most 64 letters, digits and . _ + -",
+            hint='write version="1", and another one whenever its results may differ',
+        )
     if source.timeout <= 0 or source.concurrency < 1 or source.attempts < 1:
         raise ContractError(f"{where}: timeout, concurrency and attempts must be positive")
     if source.idle_timeout is not None and source.idle_timeout <= 0:

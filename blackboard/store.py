@@ -20,7 +20,8 @@ from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
 from blackboard.events import LogRecord, from_stream
 from blackboard.pipe import Pipe
-from blackboard.ports import BoardRow, Change, Due, Renewal
+from blackboard.ports import BoardRow, Change, Due, LeaseRow, Renewal
+from blackboard.presence import Presence
 from blackboard.progress import ProgressHub
 from blackboard.writing import parse_answer, prepare, record_of, referred
 
@@ -146,11 +147,18 @@ class RedisStore:
         sha256 = referred(value)
         return value if sha256 is None else await self.blobs.get(sha256)
 
-    async def leases(self, board: str) -> dict[str, tuple[int, str]]:
+    async def leases(self, board: str) -> dict[str, LeaseRow]:
         """See ports.Store."""
-        flat = await self._read(self._of(board).issue(("HGETALL", keys.keys_of(board).leases)))
-        found = {name: text.split("|") for name, text in wire.texts(flat).items()}
-        return {name: (int(parts[0]), parts[1]) for name, parts in found.items()}
+        return wire.leases_of(await self._read(self._of(board).issue(("HGETALL", keys.keys_of(board).leases))))
+
+    async def attend(self, worker: str, serves: Sequence[str], ttl_ms: int) -> Presence:
+        """See ports.Store."""
+        call = doors.attend(keys.PRESENT, keys.SERVED, worker=worker, ttl_ms=ttl_ms, serves=serves)
+        return wire.presence_of(await self._read(self.line(0).run(call)))
+
+    async def presence(self) -> Presence:
+        """See ports.Store."""
+        return await self.attend("", (), 0)
 
     async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
         """See ports.Store. Raises UsageError for a cursor that is none."""

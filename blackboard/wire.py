@@ -12,7 +12,8 @@ from blackboard.doors import Argument, Call
 from blackboard.entries import Activation, Claimed, Header, Read
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
-from blackboard.ports import Change, Due
+from blackboard.ports import Change, Due, LeaseRow
+from blackboard.presence import Presence
 from blackboard.writing import Prepared, Stored
 
 
@@ -143,3 +144,17 @@ def merge_page(replies: Iterable[Sequence[bytes]], before: str, limit: int) -> t
     rows.sort(reverse=True)
     page = rows[:limit]
     return page, f"{page[-1][0]}.{page[-1][1]}" if len(rows) > limit else ""
+
+
+def leases_of(flat: Sequence[bytes]) -> dict[str, LeaseRow]:
+    """Activations and their leases, `expiry|nonce|revision|at`."""
+    found = {name: text.split("|") for name, text in texts(flat).items()}
+    return {name: LeaseRow(int(parts[0]), parts[1], int(parts[3])) for name, parts in found.items()}
+
+
+def presence_of(reply: Sequence[Any]) -> Presence:
+    """Who is there, from what `attend.lua` answers."""
+    now, present, flat = reply
+    workers = {name: tuple(words) for name, *words in (member.decode().split("\n") for member in present)}
+    heard = {word.decode(): int(float(at)) for word, at in zip(flat[::2], flat[1::2], strict=True)}
+    return Presence(int(now), workers, heard)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import orjson
 
-from blackboard.entries import SOURCE, Answer, Commit, Mismatch, Put, Retract, digest_of
+from blackboard.entries import SOURCE, Answer, Commit, Mismatch, Put, Retract, digest_of, plain_name
 from blackboard.errors import UsageError
 from blackboard.events import ENDED, TERMINAL, TYPES, LogRecord
 
@@ -128,7 +128,7 @@ def _check_words(commit: Commit) -> None:
     for id, *_ in commit.agenda_checks:
         if RESERVED.search(id):
             raise UsageError(f"{id!r} holds a character that the stored forms keep for themselves")
-    if commit.mode in ("source", "reviser") and not SOURCE.match(commit.by):
+    if commit.mode in ("source", "reviser") and not SOURCE.match(plain_name(commit.by)):
         raise UsageError(f"{commit.by!r} is not the name of a source")
     for name, _ in commit.due:
         if not DUE_NAME.match(name):

@@ -14,14 +14,14 @@ import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from blackboard.contract import Blobs, Progress, Source
 from blackboard.contributions import Namer
-from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, level_of
+from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, is_shadow, level_of
 from blackboard.errors import BlackboardError, PermanentFailure, StorageError, TransientFailure
 from blackboard.ports import Store
 from blackboard.sandbox.child import words
@@ -96,6 +96,16 @@ class Run:
         """The controller's words on this activation."""
         return self.activation.data
 
+    @property
+    def _owner(self) -> str:
+        """Whose contributions these are: the source's, or its shadow's."""
+        return str(self.data.get("source", self.source.name))
+
+    @property
+    def _prefix(self) -> str:
+        """What stands before the keys of a shadow's contributions."""
+        return f"{self._owner}." if is_shadow(self._owner) else ""
+
     async def execute(self) -> str:
         """Run the source and finish. The status it came to, or `lost`. Raises only CancelledError and StorageError."""
         if self._losses() >= MOST_LOSSES:
@@ -141,7 +151,7 @@ class Run:
 
     async def _call(self, patience: Patience) -> None:
         self._check_inputs()
-        namer = Namer(self.source, str(self.data["binding"]))
+        namer = Namer(self.source, str(self.data["binding"]), prefix=self._prefix)
         self._named = namer.named
         given = await arguments(
             self.source,
@@ -190,6 +200,7 @@ class Run:
         async with aclosing(guest.contributions(binding, inputs, values, host)) as contributed:
             async for put in contributed:
                 patience.touch()
+                put = replace(put, key=self._prefix + put.key)
                 self._named.add(put.key)
                 if len(self._named) <= EARLY:
                     await self._add(put)
@@ -230,10 +241,10 @@ class Run:
 
     async def _finish(self, status: str) -> str:
         writes: list[Put | Retract] = [*self._buffer]
-        if not self.source.revises:
+        if self._prefix or not self.source.revises:
             named = {put.key for put in self._buffer}
             left = {*self.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
-            writes += [Retract(key, self.source.name) for key in sorted(left)]
+            writes += [Retract(key, self._owner) for key in sorted(left)]
         record = self._record(status, wrote=sorted(self._named), **self._quality())
         await self._commit("contribution.committed", puts=writes, agenda=record, checked=True)
         for _ in range(TURNS):
@@ -315,9 +326,9 @@ class Run:
             self.board,
             Commit(
                 type=type,
-                by=self.source.name,
+                by=self._owner,
                 id=f"{self.activation.id}:{epoch}:{self._commits}",
-                mode="reviser" if self.source.revises else "source",
+                mode="reviser" if self.source.revises and not self._prefix else "source",
                 activation=self.activation.id,
                 writes=tuple(puts),
                 checks=self._checks(puts, inputs=checked or bool(puts)),

@@ -27,7 +27,7 @@ def weighed(plan: Plan, track: Track, binding: Binding, state: State, note: str)
             state, note = "failed", f"its bid raised {type(error).__name__}: {error}"
     budget = plan.graph.policy.budget
     if state in ABLE and is_paid(source) and (budget.usd is not None or budget.tokens is not None):
-        if dear := too_dear(plan.spent, budget, source, binding.bid):
+        if dear := too_dear(plan.purse(source.name), budget, source, binding.bid):
             state, note = "unaffordable", dear
         else:
             heapq.heappush(track.priced, (-_cost(binding), binding.id))
@@ -131,8 +131,9 @@ def offer(contest: Contest, bid: Bid) -> dict[str, Any]:
 def unaffordable(plan: Plan, track: Track) -> list[str]:
     """Bindings that were ready, and that the budget does not allow any more."""
     budget = plan.graph.policy.budget
-    left = float("inf") if budget.usd is None else budget.usd - plan.spent.usd
-    out = budget.tokens is not None and plan.spent.tokens >= budget.tokens
+    spent = plan.purse(track.node.name)
+    left = float("inf") if budget.usd is None else budget.usd - spent.usd
+    out = budget.tokens is not None and spent.tokens >= budget.tokens
     found = []
     while track.priced and (out or left <= 0 or -track.priced[0][0] > left):
         found.append(heapq.heappop(track.priced)[1])

@@ -29,6 +29,7 @@ from controller.isolated import Isolation
 from controller.loop import Controller
 from controller.queue import ENQUEUE, POP, Queue
 from controller.settings import Settings
+from controller.staff import Staff
 from controller.worker import ActivationWorker
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
@@ -59,7 +60,9 @@ class Service:
             return None
         for key, value in folded.values.items():
             folded.values[key] = await self.store.resolve(value)
-        return why_board(folded, self.sources, await self.store.now(), await self.store.leases(board))
+        presence, leases = await self.store.presence(), await self.store.leases(board)
+        versions = {source.name: source.version for source in self.sources}
+        return why_board(folded, self.sources, presence.at, leases, Staff(presence, versions, self.settings.adopt_ms))
 
 
 def render(report: Report) -> str:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from blackboard.board import Board
-from blackboard.entries import Activation, Retract
+from blackboard.entries import Activation, Retract, is_shadow
 from controller.awards import fittest, offer
 from controller.contests import UNKNOWN
 from controller.graph import Graph, Node
@@ -61,11 +61,23 @@ def decide_plan(plan: Plan, now: int) -> Decision:
     view = look(plan)
     steps = _steps(plan, now)
     settled = not steps and all(outer(plan, view, level) for level in plan.graph.goal)
-    end = ending(plan, settled=settled, now=now)
+    only_shadows = False
+    if plan.graph.shadows:
+        only_shadows = not _but_shadows(plan, steps) and all(outer(plan, view, level) for level in plan.graph.goal)
+        settled = settled and not any(view.possible[name] for name in plan.graph.shadows)
+    end = ending(plan, settled=settled, now=now, only_shadows=only_shadows)
     if end is not None:
         cancel = tuple(_cancelled(activation) for _, activation in sorted(plan.under_way.items()))
         return Decision(cancel=cancel, ending=end, revision=plan.revision)
     return steps
+
+
+def _but_shadows(plan: Plan, steps: Decision) -> bool:
+    """Whether any step concerns something else than the side space."""
+    agenda = (*steps.activate, *steps.cancel, *steps.retry)
+    return any(step.activation.data["source"] not in plan.graph.shadows for step in agenda) or any(
+        not is_shadow(retract.key) for retract in steps.retract
+    )
 
 
 def _steps(plan: Plan, now: int) -> Decision:
@@ -108,7 +120,8 @@ def _started(plan: Plan, able: list[tuple[Track, Binding]]) -> list[Step]:
         able = sorted(able, key=lambda pair: (-pair[0].node.source.priority, -worth(pair[1].bid)))
     steps: list[Step] = []
     awards: Counter[str] = Counter()
-    reserved = 0
+    reserved: Counter[bool] = Counter()
+    """By whether it is for the side space."""
     for track, binding in able:
         more: dict[str, Any] = {}
         name = track.node.name
@@ -123,14 +136,14 @@ def _started(plan: Plan, able: list[tuple[Track, Binding]]) -> list[Step]:
             number = plan.standings[contest.level].made + awards[contest.level]
             more["award"] = {"level": contest.level, "n": number, **offer(contest, bid), "losing": losing}
         if budget.usd is not None:
-            if reserved_out(plan.spent, budget, reserved, binding.bid):
+            if reserved_out(plan.purse(track.node.name), budget, reserved[is_shadow(track.node.name)], binding.bid):
                 continue
             if binding.bid is not None and binding.bid.cost_usd:
                 more["estimate_usd"] = binding.bid.cost_usd
         step = _activation(plan, track, binding, more)
         if step is not None:
             steps.append(step)
-            reserved += micro(more.get("estimate_usd", 0.0))
+            reserved[is_shadow(track.node.name)] += micro(more.get("estimate_usd", 0.0))
             if contest is not None:
                 awards[contest.level] += 1
     return steps

@@ -15,8 +15,10 @@ from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract
 from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
 from blackboard.levels import Upload
 from blackboard.ports import Store
+from controller.adding import TRIES, Adding
 from controller.choice import begin_with
 from controller.graph import compile_graph
+from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
@@ -45,6 +47,8 @@ class Submission:
     """Levels to settle; () is all."""
     sources: tuple[str, ...] = ()
     """Names of the sources that may work on it; () is all that are there by default, and all who compete."""
+    shadow: tuple[str, ...] = ()
+    """Names of the sources that write to the side space alone."""
     deadline_s: float | None = None
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Literal["", "review"] = ""
@@ -89,7 +93,14 @@ class Desk:
         for at, name in enumerate(document.sources):
             if name not in self._sources:
                 errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
+        for at, name in enumerate(document.shadow):
+            if name not in self._sources:
+                errors.append((f"/shadow/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
+            elif name in document.sources:
+                errors.append((f"/shadow/{at}", "it is among the sources, too"))
         chosen = begin_with(self._sources.values(), document.sources, document.policy.strategy)
+        if not document.sources:
+            chosen = {name: source for name, source in chosen.items() if name not in document.shadow}
         reached = {level for name in chosen for level in self._outputs[name]}
         for at, level in enumerate(document.goal):
             if level not in reached:
@@ -134,6 +145,7 @@ class Desk:
             "incarnation": chance[:12],
             "goal": ",".join(document.goal),
             "sources": orjson.dumps(sources).decode(),
+            **self._aside(document),
             "policy": document.policy.text(),
             "filename": document.filename or "",
             "priority": document.priority,
@@ -156,6 +168,11 @@ class Desk:
         board = self._store.new_id(document.tenant)
         answer = _settled(await self._store.commit(board, commit))
         return BoardView(board, {**head, "created": str(answer.at), "revision": str(answer.revision)})
+
+    def _aside(self, document: Submission) -> dict[str, str]:
+        if not document.shadow:
+            return {}
+        return {"shadow": orjson.dumps({name: self._sources[name].version for name in document.shadow}).decode()}
 
     def _due(self, head: Mapping[str, str]) -> tuple[tuple[str, int | None], ...]:
         deadline = head.get("deadline_ms")
@@ -216,8 +233,26 @@ class Desk:
     async def _fork(self, old: Board, by: str) -> str:
         today = {name: source.version for name, source in self._sources.items()}
         board = self._store.new_id(old.head.get("tenant", ""))
-        _settled(await self._store.commit(board, fork(old, today, by, due=self._due(old.head))))
+        _settled(await self._store.commit(board, fork(old, today, today, by, due=self._due(old.head))))
         return board
+
+    async def backfill(
+        self, board: str, name: str, by: str, *, shadow: bool = False, downstream: bool = False, tenant: str = "default"
+    ) -> str:
+        """Run one more source, or a newer version of one; the id of the board where that happens.
+
+        A board that has ended is forked: there the source runs, with `downstream` also what reads its contributions. To
+        an open one it is added. Raises InvalidValue for an unknown source, SourcePresent, ContractError.
+        """
+        adding = Adding(self._store, self._sources, name, Backfill(name, shadow, downstream), by)
+        for _ in range(TRIES):
+            view = await self.view(board, tenant=tenant)
+            adding.check(view.head)
+            if view.ended:
+                return await adding.on_a_copy(board, self._due(view.head))
+            if await adding.to_open(board, view.revision, view.head):
+                return board
+        raise ConflictError("the board changes too fast", hint="ask again")
 
     async def put_entry(
         self,

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-import orjson
-
 from blackboard.contract import Input, Source
 from blackboard.errors import ContractError
 from blackboard.levels import Level
-from controller.choice import begin_with
 from controller.contests import Contest, find_contests
+from controller.pinned import chosen
 from controller.policy import Policy, policy_of
 
 
@@ -91,14 +89,18 @@ class Graph:
     contests: dict[str, Contest]
     """Source -> the contest it takes part in."""
     policy: Policy
+    shadows: frozenset[str] = frozenset()
+    """Sources that write to the side space: nobody waits for a level of theirs, and none of them is a goal."""
 
 
-def compile_graph(sources: Iterable[Source], goal: Sequence[str] = (), policy: Policy | None = None) -> Graph:
+def compile_graph(
+    sources: Iterable[Source], goal: Sequence[str] = (), policy: Policy | None = None, shadows: Sequence[Source] = ()
+) -> Graph:
     """Check the sources and put them in order.
 
-    With a goal only the sources that lead to it are kept. Raises ContractError for duplicate names, a cycle without a
-    loop source, one level name used by two classes, a group that carries another field than its own, a goal nobody
-    contributes to, or a strategy that these sources cannot follow.
+    With a goal only the sources that lead to it are kept; `shadows` (see controller.pinned) whatever it is. Raises
+    ContractError for duplicate names, a cycle without a loop source, one level name used by two classes, a group that
+    carries another field than its own, a goal nobody contributes to, or a strategy that these sources cannot follow.
     """
     policy = policy or Policy()
     named: dict[str, Source] = {}
@@ -110,6 +112,9 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = (), policy: P
     types = _types(named.values())
     if goal:
         named = _needed(named, goal)
+    named |= {source.name: source for source in shadows}
+    types |= _types(named.values())
+    aside = frozenset(source.name for source in shadows)
     edges = _edges(named.values())
     loops = _loops(named, edges)
     nodes = {name: _node(source, loops) for name, source in sorted(named.items())}
@@ -120,7 +125,8 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = (), policy: P
     loops_of_level = {
         level: tuple(number for number, loop in enumerate(loops) if level in loop.levels) for level in types
     }
-    goals = frozenset(goal) or frozenset(level for node in nodes.values() for level in node.outputs)
+    mine = (node for node in nodes.values() if node.name not in aside)
+    goals = frozenset(goal) or frozenset(level for node in mine for level in node.outputs)
     carriers = {
         name: tuple(sorted({pair for level in node.each for pair in _carriers(nodes, contributors, level, node.by)}))
         for name, node in nodes.items()
@@ -145,7 +151,7 @@ def compile_graph(sources: Iterable[Source], goal: Sequence[str] = (), policy: P
     told = {level for node in nodes.values() if node.by or node.source.carries for level in node.each}
     return Graph(
         nodes, order, contributors, steady, loops, loops_of_level, goals, types, carriers, followers,
-        readers, each_readers, asked, asked_levels, asked_levels | told, bidding, contests, policy,
+        readers, each_readers, asked, asked_levels, asked_levels | told, bidding, contests, policy, aside,
     )  # fmt: skip
 
 
@@ -158,11 +164,13 @@ def _asked(source: Source, asking: Callable[..., Any]) -> tuple[Input, ...]:
 
 
 def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
-    """The graph of one board: of the sources and for the goal its head names, all there by default where it names none."""
-    known = {source.name: source for source in sources}
-    names = orjson.loads(head["sources"]) if head.get("sources") else list(begin_with(known.values()))
-    goal = tuple(word for word in head.get("goal", "").split(",") if word)
-    return compile_graph([known[name] for name in names if name in known], goal, policy_of(head.get("policy", "")))
+    """The graph of one board: of the sources, in the versions and for the goal that its head names."""
+    board = chosen(head, sources)
+    policy = policy_of(head.get("policy", ""))
+    if head.get("backfill"):
+        # Strategies were for the sources of the whole board.
+        policy = Policy(budget=policy.budget)
+    return compile_graph(board.sources, board.goal, policy, board.shadows)
 
 
 def _check_group(source: Source) -> None:

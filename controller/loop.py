@@ -126,7 +126,9 @@ class Controller:
         ttl = self._settings.lease_ms
         wanted = range(self._store.partitions)
         held = await asyncio.gather(*(self._store.hold(f"controller:{p}", self.name, ttl) for p in wanted))
-        self._clock = (asyncio.get_running_loop().time(), await self._store.now())
+        presence = self._turns.presence = await self._store.presence()
+        self._turns.watching_since = self._turns.watching_since or presence.at
+        self._clock = (asyncio.get_running_loop().time(), presence.at)
         for partition, ours in zip(wanted, held, strict=True):
             if not ours and self._cursors.pop(partition, None) is not None:
                 self._forget(partition)
@@ -216,12 +218,10 @@ class Controller:
                 wakes.append(row)
         await self._store.snooze(checks, self._settings.check_ms)
         await self._store.snooze(wakes, self._settings.wake_grace_ms)
-        again = []
-        for row in wakes:
-            desk = self._desk(row.board)
-            self._mark(row.board, desk)
-            again.append(desk.wake(row.board, row.name))
-        if again:
+        desks = {row.board: self._desk(row.board) for row in wakes}
+        for board, desk in desks.items():
+            self._mark(board, desk)
+        if again := await self._turns.wakes_for(wakes, desks):
             try:
                 await self._queue.enqueue(again)
             except StorageError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from blackboard.entries import name_of
+from controller.backfill import inherited
 from controller.plan import Plan
 from controller.spending import is_paid
 from controller.tracks import BOARD, Binding, Track
@@ -19,8 +20,11 @@ class Ending:
     outcome: dict[str, Any]
 
 
-def ending(plan: Plan, *, settled: bool, now: int) -> Ending | None:
-    """The end, if this is it: asked for, forced by a failure or the deadline, or reached. None: the work goes on."""
+def ending(plan: Plan, *, settled: bool, now: int, only_shadows: bool = False) -> Ending | None:
+    """The end, if this is it: asked for, forced by a failure or the deadline, or reached. None: the work goes on.
+
+    `only_shadows`: everything is settled but for shadow sources, which nobody waits for beyond the deadline.
+    """
     head = plan.head
     if "cancel" in head:
         return Ending("cancelled", outcome(plan, "cancelled", f"cancelled by {head['cancel']}"))
@@ -28,20 +32,21 @@ def ending(plan: Plan, *, settled: bool, now: int) -> Ending | None:
     if broken is not None:
         reason, slug, source = broken
         return Ending("failed", {**outcome(plan, slug, reason), "source": source})
+    held = head.get("hold") == "review" and "approved" not in head
     deadline = head.get("deadline_ms")
-    if deadline and now >= int(head["created"]) + int(deadline):
-        slug, limit = _limit(plan, int(deadline))
+    late = bool(deadline) and now >= int(head["created"]) + int(deadline or 0)
+    if late and (held or not only_shadows):
+        slug, limit = _limit(plan, int(deadline or 0))
         if not _has_results(plan):
             return Ending("failed", outcome(plan, slug, f"{limit} passed before anything was contributed"))
         reason = f"{limit} passed: this is what had been contributed by then"
         return Ending("completed", {**outcome(plan, slug, reason), "partial": True})
-    if not settled:
-        return None
-    # First, because the reviewer may contribute what no source found.
-    if head.get("hold") == "review" and "approved" not in head:
+    # The hold first, because the reviewer may contribute what no source found.
+    if held or not (settled or (late and only_shadows)):
         return None
     left_out = _left_out(plan)
-    if not _has_results(plan):
+    # To have found nothing is a result of a backfill: the board stood complete without it.
+    if not _has_results(plan) and "backfill" not in head:
         if left_out:
             return Ending("failed", outcome(plan, "budget", f"the budget allows nothing: {left_out[0]['reason']}"))
         return Ending("failed", outcome(plan, "empty", "no source contributed to the goal"))
@@ -66,7 +71,7 @@ def _left_out(plan: Plan) -> list[dict[str, str]]:
     return [
         {"source": name, "binding": id, "reason": binding.note}
         for name, track in plan.tracks.items()
-        if is_paid(track.node.source)
+        if is_paid(track.node.source) and name not in plan.graph.shadows
         for id, binding in sorted(track.bindings.items())
         if binding.state == "unaffordable" and not _done_by_another(plan, name, id)
     ]
@@ -82,6 +87,7 @@ def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
     degraded = [
         {"source": name, "binding": id, "reason": track.bindings[id].note}
         for name, track in plan.tracks.items()
+        if name not in plan.graph.shadows
         for id in sorted(track.failed)
     ]
     said: dict[str, Any] = {
@@ -96,11 +102,14 @@ def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
         said["tokens"] = plan.spent.tokens
     if left_out := _left_out(plan):
         said["left_out"] = left_out
-    return said
+    if plan.graph.shadows:
+        said["shadow"] = coverage(plan, shadows=True)
+        said["shadow_cost_usd"] = plan.spent_aside.usd
+    return inherited(plan, said)
 
 
-def coverage(plan: Plan) -> dict[str, dict[str, str]]:
-    """The grid of pages and sources. A cell with several bindings shows the worst of them."""
+def coverage(plan: Plan, *, shadows: bool = False) -> dict[str, dict[str, str]]:
+    """The grid of pages and sources, or of its shadows. A cell with several bindings shows the worst of them."""
     rank = (
         "failed",
         "unaffordable",
@@ -116,6 +125,8 @@ def coverage(plan: Plan) -> dict[str, dict[str, str]]:
     )
     grid: dict[str, dict[str, str]] = {}
     for name, track in plan.tracks.items():
+        if (name in plan.graph.shadows) != shadows:
+            continue
         row = grid.setdefault(name, {})
         for binding in track.bindings.values():
             cell = _cell(binding) if _is_by_page(plan, track) else BOARD

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from blackboard.board import Board
-from blackboard.entries import Activation, is_rival, level_of
+from blackboard.entries import Activation, is_rival, is_shadow, level_of
 from blackboard.events import ENDED, LogRecord
 from controller.conditions import Conditions
 from controller.contests import Standings
@@ -55,6 +55,8 @@ class Plan:
         """Live outputs whose binding is no more: key -> (owner, binding, activation)."""
         self.standings = {contest.level: Standings() for contest in graph.contests.values()}
         self.spent = Spent()
+        self.spent_aside = Spent()
+        """By shadows: as much as the budget allows once more, so that they take nothing from the board."""
         self._owners: dict[str, tuple[str, str]] = {}
         self._groups: dict[tuple[str, str], str] = {}
         self._outside_marks: dict[tuple[int, str], int] = {}
@@ -159,10 +161,14 @@ class Plan:
         level = self.levels.get(level_of(key))
         return level.versions.get(key, 0) if level else 0
 
+    def purse(self, source: str) -> Spent:
+        """What a source's spending is counted with."""
+        return self.spent_aside if is_shadow(source) else self.spent
+
     # -- records in ------------------------------------------------------------------------------------------------
 
     def _set_activation(self, activation: Activation) -> None:
-        self.spent.hear(self.activations.get(activation.id), activation)
+        self.purse(str(activation.data["source"])).hear(self.activations.get(activation.id), activation)
         self.activations[activation.id] = activation
         if activation.under_way:
             self.under_way[activation.id] = activation

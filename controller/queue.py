@@ -27,9 +27,9 @@ JOB_TTL_MS = 30 * 86_400_000
 """arq's own day would let a job expire, without a hook, while it waits in a long queue."""
 
 
-def queue_name(source: str, priority: str) -> str:
-    """arq's queue of one source and class."""
-    return f"arq:queue:{source}:{priority}"
+def queue_name(source: str, version: str, priority: str) -> str:
+    """arq's queue of one version of a source, and class: a worker is never woken for a version it does not have."""
+    return f"arq:queue:{source}@{version}:{priority}"
 
 
 def wake_name(queue: str) -> str:
@@ -52,9 +52,13 @@ POP = QueueScript("pop", ("queues",), ("job_prefix", "total", "groups"))
 
 @dataclass(slots=True)
 class Wake:
-    """One wake-up to send: the `number`-th for this activation, in place of an unanswered earlier one."""
+    """One wake-up to send: the `number`-th for this activation, in place of an unanswered earlier one.
+
+    `source`: by its own name, for its shadow too.
+    """
 
     source: str
+    version: str
     priority: str
     board: str
     activation: str
@@ -106,7 +110,7 @@ class Queue:
         rows: list[str | bytes | int] = []
         queues: set[str] = set()
         for wake in wakes:
-            queue, id = queue_name(wake.source, wake.priority), wake.id(wake.number)
+            queue, id = queue_name(wake.source, wake.version, wake.priority), wake.id(wake.number)
             payload = serialize_job(FUNCTION, (wake.board, wake.activation), {}, None, 0, serializer=orjson.dumps)
             if wake.replaces is None and self._local is not None and self._local.begin(Job(queue, id, payload)):
                 continue
@@ -140,7 +144,20 @@ class Queue:
 
         return jobs()
 
-    async def depth(self, source: str) -> int:
-        """Jobs waiting for a source, both classes."""
-        counts = [await self._line.issue(("ZCARD", queue_name(source, priority))) for priority in CLASSES]
+    async def depth(self, source: str, version: str) -> int:
+        """Jobs waiting for a version of a source, both classes."""
+        counts = [await self._line.issue(("ZCARD", queue_name(source, version, priority))) for priority in CLASSES]
         return sum(counts)
+
+    async def drop(self, source: str, version: str, board: str) -> None:
+        """Take back a board's wake-ups for a version it no longer uses: nobody might ever come for them."""
+        for name in (queue_name(source, version, priority) for priority in CLASSES):
+            cursor: bytes | int = b"0"
+            while True:
+                match = ("MATCH", f"{board}:*", "COUNT", 1000)
+                cursor, rows = await self._line.issue(("ZSCAN", name, cursor, *match))
+                if ids := rows[::2]:
+                    await self._line.issue(("ZREM", name, *ids))
+                    await self._line.issue(("DEL", *(job_key_prefix + id.decode() for id in ids)))
+                if int(cursor) == 0:
+                    break

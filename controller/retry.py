@@ -12,14 +12,22 @@ from blackboard.entries import Activation, Commit, Fork
 from blackboard.errors import UsageError
 
 UPLOAD = "upload/original"
-KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms")
+KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms", "backfill", "inherited")
 """Head fields that a fork takes over."""
 
 
-def fork(old: Board, versions: Mapping[str, str], by: str, *, due: tuple[tuple[str, int | None], ...]) -> Commit:
+def fork(
+    old: Board,
+    versions: Mapping[str, str],
+    shadows: Mapping[str, str],
+    by: str,
+    *,
+    due: tuple[tuple[str, int | None], ...],
+) -> Commit:
     """The commit that makes a new board from an ended one, without its failed, cancelled and stale activations.
 
-    `versions`: today's version of each source; of those, the new board begins with the ones the old one had.
+    `versions`: the version to take of each source, and `shadows` of each shadow; of those, the new board begins with the
+    ones the old one had.
     """
     head = {name: old.head[name] for name in KEPT if name in old.head}
     before: dict[str, str] = orjson.loads(old.head.get("sources") or "{}")
@@ -29,7 +37,10 @@ def fork(old: Board, versions: Mapping[str, str], by: str, *, due: tuple[tuple[s
         "sources": orjson.dumps({name: versions[name] for name in before if name in versions}).decode(),
         "parent": f"{old.id}@{old.revision}",
     }
-    agenda = {id: stored for id, stored in old.agenda.items() if stored.startswith(b"done|")}
+    if old.head.get("shadow"):
+        aside: dict[str, str] = orjson.loads(old.head["shadow"])
+        head["shadow"] = orjson.dumps({name: shadows[name] for name in aside if name in shadows}).decode()
+    agenda = {id: _before(id, stored, old.revision) for id, stored in old.agenda.items() if stored.startswith(b"done|")}
     upload = orjson.loads(old.values[UPLOAD]) if UPLOAD in old.values else {}
     return Commit(
         type="board.created",
@@ -42,6 +53,15 @@ def fork(old: Board, versions: Mapping[str, str], by: str, *, due: tuple[tuple[s
         blobs=(upload["sha256"],) if "sha256" in upload else (),
         fork=Fork(old.entries, old.values, agenda),
     )
+
+
+def _before(id: str, stored: bytes, revision: int) -> bytes:
+    """A record as decided before the new board's first revision: the order of its runs stays, later ones stand above."""
+    old = Activation.parse(id, stored)
+    if "decided" not in old.data:
+        return stored
+    data = {**old.data, "decided": int(old.data["decided"]) - revision}
+    return bytes(Activation(old.id, old.status, old.epoch, old.inputs, data))
 
 
 def failed_for_good(board: Board, only: str | None) -> list[Activation]:

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """Sources this worker serves; empty: all."""
     plugins: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders whose `*.py` files are sources, too; separated as in PATH."""
+    adopt_s: Positive = 300.0
+    """How long a board waits for a worker of the version it began with, before it goes on with one that is served."""
     backoff_s: Positive = 1.0
     """Base of the full-jitter back-off between attempts; it doubles up to a minute."""
 
@@ -103,6 +105,11 @@ class Settings(BaseSettings):
     def check_ms(self) -> int:
         """`check_s` in milliseconds."""
         return int(self.check_s * 1000)
+
+    @property
+    def adopt_ms(self) -> int:
+        """`adopt_s` in milliseconds."""
+        return int(self.adopt_s * 1000)
 
     @property
     def lease_ms(self) -> int:

@@ -181,7 +181,12 @@ def _touch_followers(plan: Plan, track: Track, binding: Binding, before: tuple[t
 
 def _state(plan: Plan, track: Track, binding: Binding, is_open: bool) -> tuple[State, str]:
     node, run = track.node, binding.latest
-    if run is not None and run.activation.under_way and _unmoved(plan, binding, run):
+    if (
+        run is not None
+        and run.activation.under_way
+        and run.activation.data["version"] == node.source.version
+        and _unmoved(plan, binding, run)
+    ):
         return "under_way", ""
     if not is_open:
         return "waiting", ""

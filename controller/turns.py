@@ -13,11 +13,14 @@ import orjson
 import structlog
 
 from blackboard.contract import Source
-from blackboard.entries import AgendaWrite, Commit
+from blackboard.entries import AgendaWrite, Commit, plain_name
 from blackboard.events import LogRecord
-from blackboard.ports import Store
+from blackboard.ports import Due, Store
+from blackboard.presence import Presence
+from controller.adoption import Adoption, adoption
 from controller.decide import Decision, Step, decide_plan
 from controller.graph import Graph, graph_of
+from controller.pinned import graph_words, version_of
 from controller.plan import Plan
 from controller.queue import Wake
 from controller.settings import Settings
@@ -36,6 +39,8 @@ class Desk:
     """One board under a controller's eyes."""
 
     plan: Plan | None = None
+    words: tuple[str, ...] = ()
+    """What the plan's graph follows from."""
     heard: deque[LogRecord] = field(default_factory=deque)
     """Records of our own process, in the order they were committed."""
     known: int = 0
@@ -49,12 +54,12 @@ class Desk:
     next_at: int | None = None
     """When the next retry is due, by the server's clock."""
 
-    def wake(self, board: str, activation: str) -> Wake:
-        """The next wake-up for an activation, in place of the last one."""
-        priority = self.plan.head.get("priority", "interactive") if self.plan else "interactive"
+    def wake(self, board: str, activation: str, version: str, head: Mapping[str, str]) -> Wake:
+        """The next wake-up for an activation of a source in this version, in place of the last one."""
+        priority = head.get("priority", "interactive")
         last = self.wakes.get(activation)
         self.wakes[activation] = number = START + len(self.wakes) if last is None else last + 1
-        return Wake(activation.rpartition(".")[0], priority, board, activation, number, last)
+        return Wake(plain_name(activation.rpartition(".")[0]), version, priority, board, activation, number, last)
 
 
 class Waker(Protocol):
@@ -75,12 +80,17 @@ class Turns:
         self._sources = tuple(sources)
         self._settings = settings
         self._with_store = with_store
+        self.presence: Presence | None = None
+        """Who serves what, read as often as the partitions' leases are kept."""
+        self.watching_since = 0
+        """When it was read first, by the server's clock."""
         self._graphs: dict[tuple[str, ...], Graph] = {}
 
     async def take(self, board: str, desk: Desk, *, fresh: bool, now: Callable[[], int]) -> bool:
         """Decide until there is nothing to do. Whether the board has ended or is gone. Raises StorageError."""
         if fresh and desk.plan is not None:
             await self._check_age(board, desk, desk.plan)
+            await self._adopt(board, desk, now())
         while True:
             desk.again = desk.news = False
             await self._catch_up(board, desk)
@@ -112,23 +122,64 @@ class Turns:
             # Whatever happened there since: what was said under the old incarnation no longer holds.
             await self._store.commit(board, Commit("board.changed", "controller", head=again, body=said))
 
+    async def _adopt(self, board: str, desk: Desk, now: int) -> None:
+        """Let a board go on with another version of what nobody serves any more in the version it began with."""
+        if desk.plan is None or self.presence is None or now < self.watching_since + self._settings.lease_ms:
+            return  # workers that are there may not have been heard of yet
+        found = adoption(desk.plan, self.presence, self._sources, now, self._settings.adopt_ms)
+        if found is None or await self._run_still(board, found, now):
+            return
+        answer = await self._store.commit(board, found.commit)
+        if not answer.ok:
+            return  # the board moved on: its next check sees to it
+        desk.known = max(desk.known, answer.revision)
+        log.info("board.adopted", board=board, **found.commit.body)
+        for source, version in found.left:
+            await self._queue.drop(plain_name(source), version, board)
+
+    async def _run_still(self, board: str, found: Adoption, now: int) -> bool:
+        """Whether somebody who is not to be heard of holds on to what would be cancelled."""
+        if not found.running:
+            return False
+        leases = await self._store.leases(board)
+        return any(id in leases and leases[id].expiry > now for id in found.running)
+
+    async def wakes_for(self, rows: Sequence[Due], desks: Mapping[str, Desk]) -> list[Wake]:
+        """Wake-ups for what the sweeper found; of boards not in memory the head says the version."""
+        unread = sorted({row.board for row in rows if desks[row.board].plan is None})
+        heads = dict(zip(unread, await asyncio.gather(*map(self._store.head, unread)), strict=True))
+        found = []
+        for row in rows:
+            desk = desks[row.board]
+            head = desk.plan.head if desk.plan is not None else heads.get(row.board)
+            known = desk.plan.activations.get(row.name) if desk.plan is not None else None
+            source = row.name.rpartition(".")[0]
+            version = str(known.data["version"]) if known is not None else version_of(head or {}, source)
+            if head is not None and version:
+                found.append(desk.wake(row.board, row.name, version, head))
+        return found
+
     async def _catch_up(self, board: str, desk: Desk) -> None:
         plan = desk.plan
         if plan is None and desk.heard and desk.heard[0].revision == 1:
             plan = desk.plan = Plan(board, self._graph(desk.heard[0].head))
+            desk.words = graph_words(desk.heard[0].head)
         if plan is not None:
             while desk.heard and desk.heard[0].revision <= plan.revision + 1:
                 record = desk.heard.popleft()
                 if record.revision == plan.revision + 1:
                     plan.apply(await self._whole(plan, record))
-            if (known := desk.known) <= plan.revision:
+            if (known := desk.known) > plan.revision:
+                for record in await self._store.log(board, f"{plan.revision}-{2**32}"):
+                    if record.revision == plan.revision + 1 and not record.is_note:
+                        plan.apply(await self._whole(plan, record))
+                if desk.known == known:  # else somebody told of more while the log was read
+                    desk.known = plan.revision
+            if desk.words == graph_words(plan.head):
                 return
-            for record in await self._store.log(board, f"{plan.revision}-{2**32}"):
-                if record.revision == plan.revision + 1 and not record.is_note:
-                    plan.apply(await self._whole(plan, record))
-            if desk.known == known:  # else somebody told of more while the log was read
-                desk.known = plan.revision
-            return
+            # Sources came, went or took another version: everything is looked at with the new graph.
+            desk.plan = None
+            desk.heard.clear()
         folded = await self._store.projection(board)
         if folded is None:
             return
@@ -136,7 +187,7 @@ class Turns:
         for key, value in folded.values.items():
             if key.partition("/")[0] in graph.valued:
                 folded.values[key] = await self._store.resolve(value)
-        desk.plan = Plan.of(folded, graph)
+        desk.plan, desk.words = Plan.of(folded, graph), graph_words(folded.head)
         desk.known = max(desk.known, folded.revision)
 
     async def _whole(self, plan: Plan, record: LogRecord) -> LogRecord:
@@ -154,7 +205,7 @@ class Turns:
         return replace(record, values=values)
 
     def _graph(self, head: Mapping[str, str]) -> Graph:
-        words = tuple(head.get(name, "") for name in ("sources", "goal", "policy"))
+        words = graph_words(head)
         if words not in self._graphs:
             if len(self._graphs) >= MOST_GRAPHS:
                 self._graphs.clear()  # whoever submits chooses goals and sources
@@ -164,7 +215,10 @@ class Turns:
     async def _act(self, board: str, desk: Desk, plan: Plan, decision: Decision) -> bool:
         """Commit a decision and wake whom it concerns. Whether it took effect."""
         commit = self._commit_of(decision)
-        wakes = [desk.wake(board, step.activation.id) for step in (*decision.activate, *decision.retry)]
+        wakes = [
+            desk.wake(board, step.activation.id, step.activation.data["version"], plan.head)
+            for step in (*decision.activate, *decision.retry)
+        ]
         committing = asyncio.ensure_future(self._store.commit(board, commit))
         if not self._with_store:
             await asyncio.wait([committing])

@@ -42,6 +42,12 @@ class NothingToRetry(ConflictError):
     slug = "nothing-to-retry"
 
 
+class SourcePresent(ConflictError):
+    """The source is on the board already, in the version there is."""
+
+    slug = "source-present"
+
+
 def known_levels(sources: Iterable[Source]) -> Mapping[str, type[Level]]:
     """Level name -> model: the built-in levels and every level a source reads or writes."""
     built_in = (kind for kind in vars(levels).values() if isinstance(kind, type) and issubclass(kind, Level))

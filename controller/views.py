@@ -57,6 +57,9 @@ class BoardView:
             "policy": orjson.loads(head.get("policy") or "{}"),
             "links": links(self.id),
         }
+        for name in ("shadow", "backfill"):
+            if head.get(name):
+                shown[name] = orjson.loads(head[name])
         for name in ("filename", "hold", "parent", "approved"):
             if head.get(name):
                 shown[name] = head[name]

@@ -15,9 +15,13 @@ import orjson
 from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.entries import Activation
+from blackboard.ports import LeaseRow
+from blackboard.presence import served
 from controller.decide import Decision, decide_plan
 from controller.graph import graph_of
+from controller.pinned import versions_of
 from controller.plan import Plan
+from controller.staff import Staff, holder
 from controller.states import View, is_quiet, is_unknown, look, outer, sees
 from controller.tracks import Binding, Track
 
@@ -44,16 +48,22 @@ class Reason:
     retry_at: int | None = None
     lease_until: int | None = None
     """When the lease of a running activation ends, if leases were given."""
+    lease_by: str = ""
+    """The worker that holds it."""
+    lease_since: int | None = None
+    """When that worker claimed it."""
+    unserved_since: int | None = None
+    """Since when no worker serves the version that a pending activation needs, if it is known who serves what."""
 
 
-def why(plan: Plan, now: int, leases: Mapping[str, tuple[int, str]] | None = None) -> list[Reason]:
+def why(plan: Plan, now: int, leases: Mapping[str, LeaseRow] | None = None, staff: Staff | None = None) -> list[Reason]:
     """The board first, then every source in the order of evaluation with its bindings by name.
 
-    `leases`: activation -> (expiry, nonce), as the store keeps them outside the log.
+    `leases`: by activation, as the store keeps them outside the log. `staff`: who serves what, where that is known.
     """
     decision = decide_plan(plan, now)
     view = look(plan)
-    teller = _Teller(plan, view, decision, now, dict(leases or {}))
+    teller = _Teller(plan, view, decision, now, dict(leases or {}), staff)
     reasons = [teller.board()]
     for track in plan.tracks.values():
         reasons += [teller.binding(track, track.bindings[id]) for id in sorted(track.bindings)]
@@ -63,10 +73,20 @@ def why(plan: Plan, now: int, leases: Mapping[str, tuple[int, str]] | None = Non
 
 
 def why_board(
-    board: Board, sources: Iterable[Source], now: int, leases: Mapping[str, tuple[int, str]] | None = None
+    board: Board,
+    sources: Iterable[Source],
+    now: int,
+    leases: Mapping[str, LeaseRow] | None = None,
+    staff: Staff | None = None,
 ) -> list[Reason]:
     """The same from a folded board whose values are whole (no blob references)."""
-    return why(Plan.of(board, graph_of(board.head, sources)), now, leases)
+    known = tuple(sources)
+    reasons = why(Plan.of(board, graph_of(board.head, known)), now, leases, staff)
+    return reasons + [
+        Reason(name, "", "idle", f"the board began with {served(name, version)}, a source nobody knows here")
+        for name, version in versions_of(board.head, "sources").items()
+        if known and name not in {source.name for source in known}
+    ]
 
 
 @dataclass(slots=True)
@@ -75,7 +95,8 @@ class _Teller:
     view: View
     decision: Decision
     now: int
-    leases: dict[str, tuple[int, str]]
+    leases: dict[str, LeaseRow]
+    staff: Staff | None
     starting: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,8 +176,14 @@ class _Teller:
             epoch=latest.epoch,
             attempts=int(latest.data.get("attempts", 0)),
             retry_at=latest.data.get("retry_at") if latest.status == "failed" else None,
-            lease_until=self.leases[latest.id][0] if latest.id in self.leases else None,
+            **self._held(latest),
         )
+
+    def _held(self, latest: Activation) -> dict[str, Any]:
+        lease = self.leases.get(latest.id)
+        held = {"lease_until": lease.expiry, "lease_by": holder(lease), "lease_since": lease.at} if lease else {}
+        waits = self.staff.waits(latest, self.plan.head) if self.staff and latest.status == "pending" else None
+        return {**held, "unserved_since": waits.since if waits else None}
 
     def _ready(self, track: Track, binding: Binding) -> str:
         mine = (track.node.name, binding.id)
@@ -169,10 +196,14 @@ class _Teller:
 
     def _under_way(self, activation: Activation) -> str:
         if activation.status == "pending":
-            return "it waits for a worker" + (f" again, after {activation.epoch} claims" if activation.epoch else "")
+            words = "it waits for a worker" + (f" again, after {activation.epoch} claims" if activation.epoch else "")
+            return words + (self.staff.words(activation, self.plan.head, self.now) if self.staff else "")
         words = f"it is running (claim {activation.epoch})"
-        if activation.id in self.leases and self.leases[activation.id][0] <= self.now:
-            words += ", but its worker has not been heard of: its lease is over"
+        lease = self.leases.get(activation.id)
+        if lease is not None:
+            words += f", held by {holder(lease)} for {max(0, self.now - lease.at) / 1000:.1f} s"
+            if lease.expiry <= self.now:
+                words += ", but its worker has not been heard of: its lease is over"
         return words
 
     def _retry(self, activation: Activation, note: str) -> str:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -25,9 +25,10 @@ from arq import ArqRedis
 from blackboard import blobs as blob_store
 from blackboard import contract
 from blackboard.contract import Source
-from blackboard.entries import Activation
+from blackboard.entries import Activation, plain_name
 from blackboard.errors import PermanentFailure, StorageError
 from blackboard.ports import Store
+from blackboard.presence import words_of
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
 from controller.activation import Ledger, Run
@@ -121,6 +122,7 @@ class ActivationWorker:
         self._pool = pool
         self._tokens = tokens
         self._sources = {source.name: source for source in sources}
+        self._serves = words_of((source.name, source.version) for source in sources)
         self._slots = dict(slots)
         self._services = {contract.Blobs: BlobReader(blobs), **services}
         for source in sources:
@@ -148,6 +150,7 @@ class ActivationWorker:
 
     async def serve(self) -> None:
         """Work until `stop`. An error of the server ends arq's loop; it is entered again after a jittered pause."""
+        await self._attend(self._settings.lease_ms)
         heart = asyncio.create_task(self._beat())
         pause = 0.5
         try:
@@ -172,6 +175,7 @@ class ActivationWorker:
             heart.cancel()
             with suppress(asyncio.CancelledError):
                 await heart
+            await self._attend(0)
             if self._worker is not None:
                 await self._worker.forget()
 
@@ -191,9 +195,9 @@ class ActivationWorker:
 
     def _new_worker(self) -> PushWorker:
         queues = {
-            queue_name(name, priority): (name, self._slots.get(name, self._settings.slots))
+            queue_name(name, source.version, priority): (name, self._slots.get(name, self._settings.slots))
             for priority in CLASSES
-            for name in sorted(self._sources)
+            for name, source in sorted(self._sources.items())
         }
         return PushWorker(
             self.activate,
@@ -208,7 +212,7 @@ class ActivationWorker:
 
     async def activate(self, board: str, activation: str) -> None:
         """Look at one activation: claim it if it may be claimed, run it, finish it."""
-        source = self._sources.get(activation.rpartition(".")[0])
+        source = self._sources.get(plain_name(activation.rpartition(".")[0]))
         if source is None or (board, activation) in self._running:
             return
         if self._stopping.is_set():
@@ -234,7 +238,8 @@ class ActivationWorker:
             self._isolation, spent,
         )  # fmt: skip
         try:
-            if self._overdue:
+            # Its queue is that of our version; should it have come some other way, it goes on to where it belongs.
+            if self._overdue or claimed.activation.data["version"] != source.version:
                 await self._give_back(run)
             else:
                 await run.execute()
@@ -263,13 +268,14 @@ class ActivationWorker:
     async def _give_back(self, run: Run) -> None:
         try:
             if await run.give_back() == "pending":
-                await self._wake_another(run.source, run.board, run.activation.id)
+                source = replace(run.source, version=str(run.data["version"]))
+                await self._wake_another(source, run.board, run.activation.id)
         except StorageError as error:
             log.warning("activation.kept", board=run.board, activation=run.activation.id, error=str(error))
 
     async def _wake_another(self, source: Source, board: str, activation: str) -> None:
         # A number that the controller's own wake-ups will hardly meet.
-        wake = Wake(source.name, CLASSES[0], board, activation, secrets.randbits(48))
+        wake = Wake(source.name, source.version, CLASSES[0], board, activation, secrets.randbits(48))
         try:
             await self._queue.enqueue([wake])
         except StorageError as error:
@@ -289,7 +295,15 @@ class ActivationWorker:
                 log.error(
                     "loop.blocked", lag_s=round(lag, 1), hint="a source blocks the event loop: make it a plain function"
                 )
-            await asyncio.gather(*(self._renew(*key, running) for key, running in list(self._running.items())))
+            renewals = (self._renew(*key, running) for key, running in list(self._running.items()))
+            await asyncio.gather(self._attend(self._settings.lease_ms), *renewals)
+
+    async def _attend(self, ttl_ms: int) -> None:
+        """Say what we serve, for as long as a lease; 0: that we leave."""
+        try:
+            await self._store.attend(self.name, self._serves, ttl_ms)
+        except Exception as error:  # the next beat says it again
+            log.warning("presence.unsaid", error=str(error))
 
     async def _renew(self, board: str, activation: str, running: _Running) -> None:
         try:

@@ -14,32 +14,39 @@ if TYPE_CHECKING:
 
 At = Annotated[int | None, typer.Option("--at", metavar="REV", min=1, help="The board as it was at this revision.")]
 
+Space = Annotated[
+    str, typer.Option("--space", metavar="shadow", help="The entries of the side space, by the shadow that wrote them.")
+]
+
 
 def show(
     board: BoardId,
     key: Annotated[str, typer.Argument(metavar="[KEY]", help="One entry's value, e.g. page/0001.")] = "",
     at: At = None,
+    space: Space = "",
     dead: Annotated[bool, typer.Option("--dead", help="The activations that failed for good.")] = False,
     as_json: Json = False,
     url: MaybeUrl = "",
     data: Data = None,
 ) -> None:
     """Show a board: its state, coverage and entries, now or at a revision."""
-    console.run(_show(board, key, at, dead, as_json, url, data))
+    console.run(_show(board, key, at, space, dead, as_json, url, data))
 
 
-async def _show(board: str, key: str, at: int | None, dead: bool, as_json: bool, url: str, data: Data) -> None:
+async def _show(
+    board: str, key: str, at: int | None, space: str, dead: bool, as_json: bool, url: str, data: Data
+) -> None:
     from blackboard.errors import UsageError
     from blackboard.replay import fold
     from controller.commands.access import access
-    from controller.commands.telling import board_to_json, dead_letters
+    from controller.commands.telling import board_to_json, dead_letters, in_space
 
     async with access(url, data) as reader:
         records = await reader.log(board)
         last = records[-1].revision
         if at is not None and at > last:
             raise UsageError(f"the board has no revision {at} yet", hint=f"its last one is {last}")
-        folded = fold(board, records, at=at)
+        folded = in_space(fold(board, records, at=at), space)
         if key:
             if key not in folded.values:
                 raise UsageError(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
+from blackboard.entries import is_shadow, shadow_parts
 from blackboard.errors import (
     BlackboardError,
     BoardClosed,
@@ -64,8 +65,12 @@ class Client:
 
     async def value(self, id: str, key: str, version: int) -> bytes:
         """The value of an entry in one of its versions, as JSON."""
+        asked: dict[str, Any] = {"version": version}
+        if is_shadow(key):
+            source, key = shadow_parts(key)
+            asked |= {"space": "shadow", "source": source}
         path = f"/v1/boards/{quote(id, safe='')}/entries/{quote(key)}"
-        return orjson.dumps(self._object(await self._send("GET", path, params={"version": version}))["value"])
+        return orjson.dumps(self._object(await self._send("GET", path, params=asked))["value"])
 
     async def why(self, id: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
@@ -76,6 +81,11 @@ class Client:
         """`cancel`, `approve` or `retry`; the board it concerns now (a retry of an ended one makes another)."""
         more = {"json": body} if body else {}
         return self._object(await self._send("POST", f"/v1/boards/{quote(id, safe='')}/{verb}", **more))
+
+    async def backfill(self, id: str, source: str, params: dict[str, str]) -> dict[str, Any]:
+        """Run one more source; the board where it runs."""
+        path = f"/v1/boards/{quote(id, safe='')}/sources/{quote(source, safe='')}"
+        return self._object(await self._send("POST", path, params=params))
 
     async def events(self, id: str, after: str = "") -> AsyncIterator[Message]:
         """Every message behind `after`, once, in order, over any number of reconnects, until the board's end."""

@@ -40,6 +40,9 @@ BoardId = Annotated[str, typer.Argument(metavar="ID", help="The board's id.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Documents: PDF, images, text, office, mail...")]
 Goal = Annotated[str, typer.Option("--goal", metavar="LEVELS", help="Levels to settle, comma separated; all if empty.")]
 Only = Annotated[str, typer.Option("--sources", metavar="NAMES", help="Sources to use, comma separated; all if empty.")]
+Shadow = Annotated[
+    str, typer.Option("--shadow", metavar="NAMES", help="Sources that write to the side space alone, comma separated.")
+]
 Deadline = Annotated[
     float | None,
     typer.Option("--deadline", metavar="SECONDS", min=0.001, help="Then the best partial result is taken."),

@@ -20,6 +20,7 @@ from controller.commands.options import (
     Goal,
     Json,
     Only,
+    Shadow,
     Strategies,
     Url,
     existing,
@@ -43,6 +44,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 if a board fails.")] = False,
     goal: Goal = "",
     sources: Only = "",
+    shadow: Shadow = "",
     deadline: Deadline = None,
     priority: Annotated[str, typer.Option("--priority", help="interactive or batch.")] = "interactive",
     hold: Annotated[bool, typer.Option("--hold", help="Keep settled boards open until `approve`.")] = False,
@@ -57,6 +59,7 @@ def submit(
     options = {
         "goal": ",".join(words(goal)),
         "sources": ",".join(words(sources)),
+        "shadow": ",".join(words(shadow)),
         "deadline_s": "" if deadline is None else f"{deadline:.3f}",
         "priority": priority,
         "hold": "review" if hold else "",
@@ -201,7 +204,33 @@ async def _acted(board: str, verb: str, body: dict[str, Any] | None, url: str) -
         return await client.act(board, verb, body)
 
 
+def backfill(
+    board: BoardId,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source to run.")],
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="Let what reads its contributions run again, too.")
+    ] = False,
+    space: Annotated[str, typer.Option("--space", metavar="shadow", help="Where it writes: to the side space.")] = "",
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Run one more source, or a newer version of one, on a board; the id of the board where that happens.
+
+    A board that has ended stays as it is: the source runs, alone, on a copy of it.
+    """
+    answer = console.run(_backfill(board, source, downstream, space, url))
+    console.out_json(answer) if as_json else console.out(str(answer["id"]))
+
+
+async def _backfill(board: str, source: str, downstream: bool, space: str, url: str) -> dict[str, Any]:
+    from controller.commands.client import Client
+
+    asked = {"downstream": "true" if downstream else "", "space": space}
+    async with Client(url) as client:
+        return await client.backfill(board, source, {name: value for name, value in asked.items() if value})
+
+
 def register(app: typer.Typer) -> None:
     """Add the group's commands."""
-    for command in (submit, watch, cancel, approve, retry):
+    for command in (submit, watch, cancel, approve, retry, backfill):
         app.command()(command)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from blackboard.board import Board
-from blackboard.entries import Activation, Header, is_rival, level_of
+from blackboard.entries import Activation, Header, is_rival, is_shadow, level_of
+from blackboard.errors import UsageError
 from blackboard.events import LogRecord
 from blackboard.replay import Diff
 from blackboard.writing import referred
@@ -109,6 +111,16 @@ def summary_of(board: Board, last: int) -> list[tuple[str, str]]:
         ("degraded", f"{each['source']} on {each['binding']}: {each['reason']}") for each in outcome.get("degraded", ())
     ]
     return rows
+
+
+def in_space(board: Board, space: str) -> Board:
+    """The board with the entries of one space alone. Raises UsageError for a space there is not."""
+    if space not in ("", "shadow"):
+        raise UsageError(f"there is no space {space!r}", hint="leave --space out, or say shadow")
+    aside = space == "shadow"
+    entries = {key: text for key, text in board.entries.items() if is_shadow(key) == aside}
+    values = {key: value for key, value in board.values.items() if is_shadow(key) == aside}
+    return replace(board, entries=entries, values=values)
 
 
 def entry_rows(board: Board) -> list[tuple[str, ...]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from blackboard.contract import Source
+from blackboard.presence import Presence
 from controller.http.door import BoardId, answer, api_of, board_of, query
 from controller.http.etags import etag, unchanged
 from controller.http.models import ActivationList, SourceList
@@ -47,9 +51,15 @@ async def list_activations(request: Request, board: BoardId) -> Response:
     responses={200: {"model": SourceList}, **described()},
 )
 async def list_sources(request: Request) -> Response:
-    """What each reads, contributes and costs; and plug-ins that could not be loaded."""
+    """What each reads, contributes and costs, and the workers that serve it; and plug-ins that could not be loaded."""
     query(request)
     api = api_of(request)
-    return answer(
-        {"items": [source_view(source) for source in api.sources], "broken": [broken_view(item) for item in api.broken]}
-    )
+    presence = await api.store.presence()
+    items = [{**source_view(source), **_served(presence, source)} for source in api.sources]
+    return answer({"items": items, "broken": [broken_view(item) for item in api.broken]})
+
+
+def _served(presence: Presence, source: Source) -> dict[str, Any]:
+    """`workers`: those of this version by name; `other_versions`: how many serve which."""
+    others = {version: count for version, count in presence.versions(source.name).items() if version != source.version}
+    return {"workers": list(presence.serving(source.name, source.version)), "other_versions": others}

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from blackboard import __version__
 from blackboard.events import TYPES
-from controller.http import activations, boards, documents, entries, events, health, report
+from controller.http import activations, backfills, boards, documents, entries, events, health, report
 from controller.http.door import Api
 from controller.http.models import FileDocument, Problem, TextDocument
 from controller.http.problems import CATALOGUE, install, render
@@ -75,7 +75,7 @@ def create_app(service: Api) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.api = service
-    for resource in (documents, boards, report, entries, events, activations, health):
+    for resource in (documents, boards, backfills, report, entries, events, activations, health):
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
         app.router.routes.extend(resource.router.routes)
     app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)

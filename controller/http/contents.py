@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from blackboard.board import Board
-from blackboard.entries import Header, level_of
+from blackboard.entries import Header, is_shadow, level_of
 from blackboard.ports import Store
 from controller.views import entry_view
 
@@ -16,8 +16,8 @@ AT_ONCE = 16
 
 
 async def entries_of(store: Store, board: Board, level: str | None = None) -> list[dict[str, Any]]:
-    """Live entries in key order, of one level or of all."""
-    keys = sorted(key for key in board.values if level is None or level_of(key) == level)
+    """Live entries in key order, of one level or of all; never of the side space."""
+    keys = sorted(key for key in board.values if not is_shadow(key) and level in (None, level_of(key)))
     values = await resolved(store, (board.values[key] for key in keys))
     return [entry_view(key, Header.parse(board.entries[key]), value) for key, value in zip(keys, values, strict=True)]
 

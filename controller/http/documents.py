@@ -30,7 +30,7 @@ MOST_FIELD = 64 << 10
 SNIFFED = 1024
 """Bytes looked at before a file is kept."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
-LISTS = ("goal", "sources")
+LISTS = ("goal", "sources", "shadow")
 OBJECTS = ("strategy", "floor", "price", "budget")
 
 
@@ -123,6 +123,7 @@ def _submission(request: Request, options: DocumentOptions, **document: Any) -> 
         tenant=caller_of(request).tenant,
         goal=tuple(dict.fromkeys(options.goal)),
         sources=tuple(dict.fromkeys(options.sources)),
+        shadow=tuple(dict.fromkeys(options.shadow)),
         deadline_s=options.deadline_s,
         priority=options.priority,
         hold=options.hold,

@@ -16,6 +16,7 @@ from controller.http.contents import entries_of, resolved
 from controller.http.door import (
     BoardId,
     EntryName,
+    Given,
     LevelName,
     Parameter,
     answer,
@@ -31,6 +32,8 @@ from controller.http.door import (
 from controller.http.etags import etag, expected, unchanged
 from controller.http.models import EntryList, EntryModel
 from controller.http.problems import Problem, described
+from controller.http.shadows import DIFF, OF_SOURCE, SPACE, shadow_entries, shadow_of
+from controller.pinned import shadow_prefix
 from controller.values import EntryConflict
 from controller.views import entry_view
 
@@ -67,11 +70,13 @@ CONDITIONS: list[dict[str, Any]] = [
         304: {"description": "The board is still at that revision."},
         **described("invalid-header"),
     },
-    openapi_extra=documented(OF_LEVEL),
+    openapi_extra=documented(OF_LEVEL, SPACE, OF_SOURCE, DIFF),
 )
 async def list_entries(request: Request, board: BoardId) -> Response:
-    """Live entries and the rivals beside them, in key order."""
-    level = query(request, OF_LEVEL)[OF_LEVEL]
+    """Live entries and the rivals beside them, in key order; or what shadows would have contributed."""
+    given = query(request, OF_LEVEL, SPACE, OF_SOURCE, DIFF)
+    level = given[OF_LEVEL]
+    _side_space_only(given, OF_SOURCE, DIFF)
     view = await board_of(request, board)
     if unchanged(request, view.revision):
         return Response(status_code=304, headers={"ETag": etag(view.revision)})
@@ -79,8 +84,11 @@ async def list_entries(request: Request, board: BoardId) -> Response:
     found = await store.projection(board)
     if found is None:
         raise Problem("not-found")
-    items = await entries_of(store, found, level or None)
-    return answer({"board": board, "revision": found.revision, "items": items}, 200, {"ETag": etag(found.revision)})
+    if given[SPACE]:
+        content = await shadow_entries(store, found, level=level, source=given[OF_SOURCE], diff=given[DIFF])
+    else:
+        content = {"items": await entries_of(store, found, level or None)}
+    return answer({"board": board, "revision": found.revision, **content}, 200, {"ETag": etag(found.revision)})
 
 
 @router.get(
@@ -92,24 +100,38 @@ async def list_entries(request: Request, board: BoardId) -> Response:
         304: {"description": "It is still at that version."},
         **described("invalid-header"),
     },
-    openapi_extra=documented(VERSION),
+    openapi_extra=documented(VERSION, SPACE, OF_SOURCE),
 )
 async def get_entry(request: Request, board: BoardId, level: LevelName, name: EntryName) -> Response:
     """Retracted entries are not found; their earlier versions are."""
-    version = query(request, VERSION)[VERSION]
+    given = query(request, VERSION, SPACE, OF_SOURCE)
+    version = given[VERSION]
+    _side_space_only(given, OF_SOURCE)
     await board_of(request, board)
-    key = _key(level, name)
+    key = place = _key(level, name)
     store = api_of(request).store
-    found = await store.entry(board, key)
+    more: dict[str, str] = {}
+    if given[SPACE]:
+        source = await shadow_of(store, board, key, given[OF_SOURCE])
+        place, more = shadow_prefix(source) + key, {"space": "shadow", "source": source}
+    found = await store.entry(board, place)
     if found is not None and version and Header.parse(found[0]).version != version:
-        found = await _earlier(store, board, key, version)
+        found = await _earlier(store, board, place, version)
     if found is None or found[1] is None:
         raise Problem("not-found")
     header = Header.parse(found[0])
     if unchanged(request, header.version):
         return Response(status_code=304, headers={"ETag": etag(header.version)})
     value = (await resolved(store, [found[1]]))[0]
-    return answer(entry_view(key, header, value), 200, {"ETag": etag(header.version)})
+    return answer({**entry_view(key, header, value), **more}, 200, {"ETag": etag(header.version)})
+
+
+def _side_space_only(given: Given, *parameters: Parameter[Any]) -> None:
+    for parameter in parameters:
+        if given[parameter] and not given[SPACE]:
+            raise Problem(
+                "invalid-parameter", f"`{parameter.name}` goes with `space=shadow`.", parameter=parameter.name
+            )
 
 
 @router.put(

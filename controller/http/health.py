@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from blackboard.errors import BlackboardError
+from blackboard.presence import served
 from controller.http.door import Api, answer, api_of
 from controller.http.models import Health
 
@@ -39,9 +40,24 @@ async def ready(request: Request) -> Response:
         "blobs": lambda: api.blobs.has(NO_BLOB),
         "feed": lambda: _feed(api),
     }
-    found = dict(zip(checks, await asyncio.gather(*map(_check, checks.values())), strict=True))
+    *rest, workers = await asyncio.gather(*map(_check, checks.values()), _workers(api))
+    found = dict(zip(checks, rest, strict=True))
     well = all(check["ok"] for check in found.values())
+    found["workers"] = workers
     return answer({"status": "ready" if well else "unavailable", "checks": found}, 200 if well else 503)
+
+
+async def _workers(api: Api) -> dict[str, Any]:
+    """Which sources nobody serves. Only said: documents are accepted all the same, and done once a worker comes."""
+    unserved: list[str] = []
+
+    async def look() -> None:
+        presence = await api.store.presence()
+        words = ((source.name, source.version) for source in api.sources)
+        unserved.extend(served(*word) for word in words if not presence.serving(*word))
+
+    shown = {**await _check(look), "advisory": True}
+    return {**shown, "ok": False, "error": "no worker serves some sources", "unserved": unserved} if unserved else shown
 
 
 async def _feed(api: Api) -> None:

@@ -25,6 +25,9 @@ class DocumentOptions(Options):
     deadline_s: Annotated[float | None, Field(gt=0, le=2_592_000, description="Seconds until the best there is.")] = (
         None
     )
+    shadow: Annotated[
+        list[str], Field(max_length=200, description="Sources that write to the side space alone: they change nothing.")
+    ] = []
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Annotated[Literal["", "review"], Field(description="`review`: wait for approval before the end.")] = ""
     strategy: Annotated[
@@ -113,6 +116,8 @@ class BoardModel(BaseModel):
     filename: str | None = None
     goal: list[str]
     sources: dict[str, str]
+    shadow: dict[str, str] | None = None
+    backfill: dict[str, Any] | None = None
     priority: Literal["interactive", "batch"]
     hold: str | None = None
     deadline_ms: int | None = None
@@ -147,15 +152,19 @@ class EntryModel(BaseModel):
     digest: str
     size: int
     rival_of: str | None = None
+    space: Literal["shadow"] | None = None
+    source: str | None = None
+    against: Literal["same", "different", "absent"] | None = None
     value: Any
 
 
 class EntryList(BaseModel):
-    """Live entries in key order, as of one revision."""
+    """Live entries in key order, as of one revision. `missing`: what shadows did not contribute and their sources did."""
 
     board: str
     revision: int
     items: list[EntryModel]
+    missing: list[str] | None = None
 
 
 class InputModel(BaseModel):
@@ -218,11 +227,13 @@ class SourceList(BaseModel):
 
 
 class Check(BaseModel):
-    """One check of readiness."""
+    """One check of readiness. `advisory`: it may fail and the process is ready all the same."""
 
     ok: bool
     ms: float
     error: str | None = None
+    advisory: bool | None = None
+    unserved: list[str] | None = None
 
 
 class Health(BaseModel):

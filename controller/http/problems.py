@@ -26,6 +26,7 @@ from blackboard.errors import (
     BoardClosed,
     BoardGone,
     ConflictError,
+    ContractError,
     LogError,
     StorageError,
     StorageFull,
@@ -74,6 +75,9 @@ CATALOGUE: Mapping[str, Kind] = {
         409, "The board has ended", "A board that has ended never changes again. Retrying it makes a new board."
     ),
     "nothing-to-retry": Kind(409, "Nothing to retry", "No activation of this open board has failed for good."),
+    "source-present": Kind(
+        409, "The source is on the board", "It is there already, in the version there is. Retrying runs what failed."
+    ),
     "conflict": Kind(409, "Conflict", "What was checked no longer held."),
     "precondition-failed": Kind(
         412, "Precondition failed", "The entry is not at the version the request asked for; read it again."
@@ -102,6 +106,7 @@ CATALOGUE: Mapping[str, Kind] = {
     "header-fields-too-large": Kind(431, "Header fields too large", "The request's header is longer than 16 KB."),
     "document-unreadable": Kind(422, "Unreadable document", "It is encrypted, corrupt, empty or of no known type."),
     "document-too-complex": Kind(422, "Document too complex", "It is over a limit, or it kills its parser."),
+    "source-unfit": Kind(422, "The source does not fit", "With the board's other sources it would wait for itself."),
     "source-failed": Kind(422, "A source failed", "A knowledge source that the analysis requires failed for good."),
     "deadline": Kind(422, "Deadline passed", "The deadline passed before anything was contributed."),
     "empty": Kind(422, "Nothing was contributed", "No source contributed anything to the goal."),
@@ -203,6 +208,8 @@ def problem_of(request: Request, error: Exception) -> Problem:
         return Problem(error.slug if error.slug in CATALOGUE else "conflict")
     if isinstance(error, InvalidValue):
         return Problem("validation-error", errors=error.errors)
+    if isinstance(error, ContractError):
+        return Problem("source-unfit", str(error))
     if isinstance(error, UsageError):
         return Problem(error.slug if error.slug in CATALOGUE else "validation-error")
     if isinstance(error, ClientDisconnect):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from blackboard.board import Board
-from blackboard.entries import is_rival, level_of
+from blackboard.entries import is_rival, is_shadow, level_of
 from blackboard.levels import Report, Upload
 from controller.http.contents import entries_of, resolved
 from controller.http.door import BoardId, answer, api_of, board_of, documented, flag, query
@@ -76,7 +76,7 @@ def report_key(board: Board) -> str | None:
 
 async def _contributions(request: Request, board: Board) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    levels = sorted({level_of(key) for key in board.values} - LEFT_OUT)
+    levels = sorted({level_of(key) for key in board.values if not is_shadow(key)} - LEFT_OUT)
     for level in levels:
         found[level] = await entries_of(api_of(request).store, board, level)
     return found

@@ -15,6 +15,8 @@ for row = 0, #KEYS / 4 - 1 do
   end
   redis.call('SET', job, payload, 'PX', ARGV[1])
   redis.call('ZADD', queue, now, id)
+  -- Of a version nobody has any more, the queue ends with its last job.
+  redis.call('PEXPIRE', queue, ARGV[1])
   if token == '1' then
     -- Bounded and short-lived: a token is worth nothing once every worker has looked.
     redis.call('LPUSH', wake, '1')

@@ -283,7 +283,7 @@ class Agreement(RuleBasedStateMachine):
         )  # fmt: skip
         self.check_order(here, log)
         leases, others = await self.redis.leases(board), await self.memory.leases(board)
-        assert {id: nonce for id, (_, nonce) in leases.items()} == {id: nonce for id, (_, nonce) in others.items()}
+        assert {id: row.nonce for id, row in leases.items()} == {id: row.nonce for id, row in others.items()}
         due = await self.raw.zrange(f"bb:{{{partition_of(board)}}}:due", 0, -1)
         mine = {member.decode().partition("|")[2] for member in due if member.startswith(board.encode())}
         assert mine == set(self.memory._shelf(board).due)

@@ -370,7 +370,7 @@ class TestClaiming:
         assert (log[-1].type, log[-1].by, log[-1].epoch) == ("activation.claimed", "w1", "1")
         assert log[-1].say() == {"worker": "w1"}
         leases = await store.leases(board)
-        assert leases == {"a1": (claimed.at + 60_000, "n1")}
+        assert leases == {"a1": (claimed.at + 60_000, "n1", claimed.at)}
 
     async def test_twice_is_busy_for_others_and_the_same_for_the_holder(self, store: Store) -> None:
         board = await new_board(store)
@@ -449,7 +449,7 @@ class TestClaiming:
         await agenda(store, board, activation("a1"))
         first = await store.claim(board, "a1", nonce="n1", lease_ms=10, worker="w1")
         assert await store.renew(board, "a1", 1, lease_ms=60_000) == "ok"
-        expiry, nonce = (await store.leases(board))["a1"]
+        expiry, nonce, _ = (await store.leases(board))["a1"]
         assert (nonce, expiry >= first.at + 60_000) == ("n1", True)
 
         async def past() -> bool:

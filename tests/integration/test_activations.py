@@ -294,7 +294,7 @@ async def test_a_pickle_in_the_queue_is_dropped_unopened(redis_url: str, tmp_pat
     async with service(redis_url, tmp_path, quick) as running, Redis.from_url(redis_url) as client:
         payload = pickle.dumps({"f": "activate", "a": (Bomb(),), "k": {}, "t": 1, "et": 1})
         await client.set("arq:job:bomb", payload)
-        await client.zadd("arq:queue:quick:interactive", {"bomb": int(time.time() * 1000) - 1000})
+        await client.zadd("arq:queue:quick@1:interactive", {"bomb": int(time.time() * 1000) - 1000})
 
         async def taken() -> bool:
             return not await client.exists("arq:job:bomb")

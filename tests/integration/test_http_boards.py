@@ -358,7 +358,7 @@ async def test_sources_why_and_health(served: Served) -> None:
     ready = await served.client.get("/readyz")
     assert ready.status_code == 200
     assert {name: check["ok"] for name, check in ready.json()["checks"].items()} == {
-        "storage": True, "blobs": True, "feed": True,
+        "storage": True, "blobs": True, "feed": True, "workers": False,
     }  # fmt: skip
 
 
@@ -372,7 +372,7 @@ async def test_openapi_describes_the_union_of_events(served: Served) -> None:
     assert {reference.rpartition("/")[2] for reference in references} <= schemas.keys()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]
-    assert len(set(names)) == len(names) == 18
+    assert len(set(names)) == len(names) == 19
     assert all("." in name for name in names)
 
 

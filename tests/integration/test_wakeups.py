@@ -194,9 +194,9 @@ async def test_a_worker_goes_on_after_an_error_of_its_queue(redis_url: str, tmp_
         async with service(redis_url, tmp_path, held, roles="worker", slots=2, drain_s=10):
             first = await submit(running.store, sources=[held])
             await until(lambda: _true(gate.inside == 1))
-            await client.set("arq:queue:held:batch", "no queue")
+            await client.set("arq:queue:held@1:batch", "no queue")
             await asyncio.sleep(0.7)  # at least one poll meets it
-            await client.delete("arq:queue:held:batch")
+            await client.delete("arq:queue:held@1:batch")
             boards = [first, *[await submit(running.store, sources=[held]) for _ in range(4)]]
             await until(lambda: _true(gate.inside == 2))
             asyncio.get_running_loop().call_later(0.5, gate.open.set)
@@ -221,9 +221,9 @@ async def test_what_runs_is_drained_though_the_loop_was_restarted(redis_url: str
         async with service(redis_url, tmp_path, held, roles="worker", drain_s=10):
             board = await submit(running.store, sources=[held])
             await until(lambda: _true(gate.inside == 1))
-            await client.set("arq:queue:held:batch", "no queue")
+            await client.set("arq:queue:held@1:batch", "no queue")
             await asyncio.sleep(0.7)
-            await client.delete("arq:queue:held:batch")
+            await client.delete("arq:queue:held@1:batch")
             await asyncio.sleep(0.7)
             asyncio.get_running_loop().call_later(0.3, gate.open.set)
         assert (await ended(running.store, board))["status"] == "completed"
@@ -244,7 +244,7 @@ async def test_wake_ups_have_ids_of_their_own(redis_url: str, tmp_path: Path) ->
         seen: set[bytes] = set()
 
         async def three() -> bool:
-            found = await client.zrange("arq:queue:quick:interactive", 0, -1)
+            found = await client.zrange("arq:queue:quick@1:interactive", 0, -1)
             assert len(found) <= 1, "an unanswered wake-up is replaced, not joined"
             seen.update(found)
             return len(seen) >= 3
@@ -288,7 +288,7 @@ async def test_a_job_that_says_nothing_is_sent_again(redis_url: str, tmp_path: P
         boards = [await submit(running.store, sources=[quick]) for _ in range(2)]
 
         async def queued() -> list[bytes]:
-            found: list[bytes] = await client.zrange("arq:queue:quick:interactive", 0, -1)
+            found: list[bytes] = await client.zrange("arq:queue:quick@1:interactive", 0, -1)
             return found if len(found) == 2 else []
 
         expired, foreign = await until(queued)

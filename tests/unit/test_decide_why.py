@@ -8,6 +8,7 @@ from simulated_graphs import LEVELS, document_flow, random_sources, upload
 from simulation import ROUGH, RUNS, Simulation
 
 from blackboard.entries import Commit
+from blackboard.ports import LeaseRow
 from controller.decide import decide_plan
 from controller.why import Reason, why, why_board
 
@@ -59,10 +60,11 @@ def test_running_retrying_and_failed_say_when_and_why() -> None:
     board.drain("mentions")
     id = next(iter(board.under_way))
     board.claim(id)
-    running = next(r for r in why(board.plan, board.now, {id: (board.now + 7, "n")}) if r.activation == id)
+    leases = {id: LeaseRow(board.now + 7, "w-1", board.now)}
+    running = next(r for r in why(board.plan, board.now, leases) if r.activation == id)
     assert (running.state, running.status, running.epoch) == ("under_way", "running", 1)
-    assert running.lease_until == board.now + 7
-    lost = next(r for r in why(board.plan, board.now + 8, {id: (board.now + 7, "n")}) if r.activation == id)
+    assert (running.lease_until, running.lease_by, running.lease_since) == (board.now + 7, "w", board.now)
+    lost = next(r for r in why(board.plan, board.now + 8, leases) if r.activation == id)
     assert "its lease is over" in lost.reason
     worker = board.workers.pop(id)
     worker.error = "the page is torn"

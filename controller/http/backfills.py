@@ -1,0 +1,47 @@
+"""POST /v1/boards/{id}/sources/{name}: run one more source on a board."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from controller.http.boards import shown
+from controller.http.body import read_options
+from controller.http.door import BoardId, answer, api_of, board_of, caller_of, documented, flag, query
+from controller.http.etags import etag
+from controller.http.models import BoardModel, NoOptions
+from controller.http.problems import described
+from controller.http.shadows import SPACE
+from controller.views import links
+
+router = APIRouter(prefix="/v1", tags=["boards"])
+
+SourceName = Annotated[str, Path(description="A knowledge source's name.", examples=["mentions"])]
+DOWNSTREAM = flag("downstream", "On a board that has ended: let what reads its contributions run again, too.")
+
+
+@router.post(
+    "/boards/{board}/sources/{source}",
+    operation_id="boards.backfill",
+    status_code=202,
+    summary="Run one more source, or a newer version of one",
+    responses={
+        202: {"model": BoardModel, "description": "`Location` names the board where it runs."},
+        **described("source-present", "validation-error", "source-unfit", "conflict"),
+    },
+    openapi_extra=documented(DOWNSTREAM, SPACE),
+)
+async def backfill(request: Request, board: BoardId, source: SourceName) -> Response:
+    """A board that has ended stays as it is: the source runs, alone, on a copy of it. An open one gets it added."""
+    given = query(request, DOWNSTREAM, SPACE)
+    await read_options(request, NoOptions)
+    await board_of(request, board)
+    desk, caller = api_of(request).desk, caller_of(request)
+    shadow = given[SPACE] == "shadow"
+    place = await desk.backfill(
+        board, source, caller.person, shadow=shadow, downstream=given[DOWNSTREAM], tenant=caller.tenant
+    )
+    view = await board_of(request, place)
+    return answer(shown(view), 202, {"Location": links(place)["self"], "ETag": etag(view.revision)})
