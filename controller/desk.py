@@ -101,6 +101,8 @@ class Desk:
         chosen = begin_with(self._sources.values(), document.sources, document.policy.strategy)
         if not document.sources:
             chosen = {name: source for name, source in chosen.items() if name not in document.shadow}
+        if not chosen and not errors:
+            errors.append(("/shadow", "no source is left to work on the board itself"))
         reached = {level for name in chosen for level in self._outputs[name]}
         for at, level in enumerate(document.goal):
             if level not in reached:
