@@ -55,7 +55,8 @@ def backfill_of(head: Mapping[str, str]) -> Backfill | None:
 
 def versions_of(head: Mapping[str, str], field: str) -> dict[str, str]:
     """The sources of the head's `sources` or `shadow`, name -> version."""
-    return dict(orjson.loads(head[field])) if head.get(field) else {}
+    found = orjson.loads(head[field]) if head.get(field) else {}
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def version_of(head: Mapping[str, str], source: str) -> str:

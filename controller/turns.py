@@ -132,6 +132,9 @@ class Turns:
         answer = await self._store.commit(board, found.commit)
         if not answer.ok:
             return  # the board moved on: its next check sees to it
+        # At once: wake-ups that the sweeper is about to send are for the new version.
+        desk.plan = None
+        desk.heard.clear()
         desk.known = max(desk.known, answer.revision)
         log.info("board.adopted", board=board, **found.commit.body)
         for source, version in found.left:
@@ -153,6 +156,8 @@ class Turns:
             desk = desks[row.board]
             head = desk.plan.head if desk.plan is not None else heads.get(row.board)
             known = desk.plan.activations.get(row.name) if desk.plan is not None else None
+            if known is not None and not (known.under_way or "retry_at" in known.data):
+                continue
             source = row.name.rpartition(".")[0]
             version = str(known.data["version"]) if known is not None else version_of(head or {}, source)
             if head is not None and version:
