@@ -67,6 +67,10 @@ class Wakes:
         """See turns.Waker."""
         self.sent += wakes
 
+    async def drop(self, source: str, version: str, board: str) -> None:
+        """See turns.Waker."""
+        self.sent = [wake for wake in self.sent if (wake.source, wake.version, wake.board) != (source, version, board)]
+
 
 @dataclass(slots=True)
 class Told:

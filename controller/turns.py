@@ -68,6 +68,9 @@ class Waker(Protocol):
     async def enqueue(self, wakes: Sequence[Wake]) -> None:
         """Send wake-ups."""
 
+    async def drop(self, source: str, version: str, board: str) -> None:
+        """Take back a board's wake-ups for a version it no longer uses."""
+
 
 class Turns:
     """Takes turns for boards. `with_store`: the queue's commands travel on the store's own connection, in order."""
