@@ -78,7 +78,7 @@ class Run:
     services: Mapping[Any, Any]
     decoder: Decoder
     backoff_s: float
-    isolation: Isolation
+    isolation: Isolation | None = None
     spent: Ledger | None = None
     looked: Looked = field(default_factory=Looked)
     _commits: int = 0
@@ -145,6 +145,8 @@ class Run:
             async with patience:
                 await self._call(patience)
             return
+        if self.isolation is None:
+            raise PermanentFailure("this worker runs no third party's source")
         # Waiting for a free process, or for one to start, is none of the source's time.
         async with self.isolation.seat(self.source) as guest, patience:
             await self._call_isolated(guest, patience)

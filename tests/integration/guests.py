@@ -1,0 +1,104 @@
+"""A whole service with third parties' sources, entered through its HTTP door."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx2
+import orjson
+
+from blackboard import Source
+from blackboard.sandbox.guest import load
+from controller.bootstrap import Service, open_service
+from controller.http.app import create_app
+from controller.http.server import make_server
+from controller.settings import Settings
+from tests.fleet import ended, promises
+
+HOSTILE = Path(__file__).parent / "plugins" / "hostile.py"
+
+
+def guest(name: str, path: Path = HOSTILE, **more: Any) -> Source:
+    """A source of a file, as the registry finds it."""
+    words: dict[str, Any] = {"origin": "file", "where": str(path), "trusted": False, **more}
+    return replace(vars(_module(path))[name], **words)
+
+
+@cache
+def _module(path: Path) -> ModuleType:
+    return sys.modules[load("calm", "file", str(path)).function.__module__]
+
+
+@dataclass
+class Open:
+    """A running service and a client of it."""
+
+    service: Service
+    client: httpx2.AsyncClient
+
+    async def submit(self, filename: str, *sources: str, text: str = "some text") -> str:
+        """A board's id."""
+        body = {"text": text, "filename": filename, "sources": list(sources)}
+        answer = await self.client.post("/v1/documents", json=body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    async def end(self, board: str) -> dict[str, Any]:
+        """How a board ended, once it has; what is promised of every board holds."""
+        head = await ended(self.service.store, board)
+        await promises(self.service.store, board)
+        return {"status": head["status"], **orjson.loads(head["outcome"])}
+
+    async def run(self, filename: str, *sources: str) -> dict[str, Any]:
+        """Submit, and wait for the end."""
+        return await self.end(await self.submit(filename, *sources))
+
+    async def values(self, board: str, level: str) -> list[Any]:
+        """What stands on a level."""
+        answer = await self.client.get(f"/v1/boards/{board}/entries", params={"level": level})
+        assert answer.status_code == 200, answer.text
+        return [each["value"] for each in answer.json()["items"]]
+
+
+@asynccontextmanager
+async def opened(url: str, data: Path, *sources: Source, **more: Any) -> AsyncIterator[Open]:
+    """Controller, worker and HTTP in this process; behind it no process and no file is left."""
+    before = children()
+    words = {"lease_s": 3, "sweep_s": 0.3, "check_s": 0.5, "wake_grace_s": 0.5, "backoff_s": 0.05, "drain_s": 1, **more}
+    settings = Settings(redis_url=url, data_dir=data, **words)
+    async with open_service(settings, sources=sources) as service:
+        ready = asyncio.Event()
+        server = make_server(create_app(service), port=0, ready=ready)
+        running = asyncio.create_task(server.serve())
+        await ready.wait()
+        try:
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
+                yield Open(service, client)
+        finally:
+            server.stop()
+            await running
+    assert children() <= before
+    assert not list(Path(tempfile.gettempdir()).glob("blackboard-guest-*"))
+
+
+def children() -> set[int]:
+    """Processes that this one started, zombies included."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            found.add(int(path.parent.name))
+    return found
