@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
@@ -25,6 +24,7 @@ from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit,
 from blackboard.errors import BlackboardError, PermanentFailure, StorageError, TransientFailure
 from blackboard.ports import Store
 from blackboard.sandbox.child import words
+from blackboard.sourcelog import SourceLogger
 from controller.inputs import Decoder, Looked, arguments, injected, lookups
 from controller.isolated import Guest, Isolation
 from controller.isolated_host import Host, packed_inputs
@@ -177,6 +177,7 @@ class Run:
                 async for item in result:
                     patience.touch()
                     await self._add(namer.put(item))
+                    patience.touch()  # waiting for a slow server is none of its time
             finally:
                 # Its clean-up belongs to this run: left to the garbage collector, it would come at any time.
                 if isinstance(result, AsyncGenerator):
@@ -194,9 +195,10 @@ class Run:
             self.decoder,
             lookups(self.source, self.board, self.decoder, self.store, self.looked),
             patience.touch,
-            logging.getLogger(f"blackboard.source.{self.source.name}"),
+            SourceLogger(self.source.name, self.board, binding),
             self.services.get(Blobs),
             self.services.get(Progress),
+            self.spent,
         )
         later: list[Put] = []
         async with aclosing(guest.contributions(binding, inputs, values, host)) as contributed:
@@ -206,6 +208,7 @@ class Run:
                 self._named.add(put.key)
                 if len(self._named) <= EARLY:
                     await self._add(put)
+                    patience.touch()  # waiting for a slow server is none of its time
                 else:
                     later.append(put)
         for put in later:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,12 +16,13 @@ import orjson
 
 from blackboard.contract import Source
 from blackboard.entries import Put
-from blackboard.errors import PermanentFailure, SourceError, StorageError, TransientFailure
+from blackboard.errors import StorageError, TransientFailure
 from blackboard.sandbox.child import END, ERROR, REQUEST
-from blackboard.sandbox.guest import ASK, ENTRY, EXIT_FULL, LINE, PROGRESS, REPLY
+from blackboard.sandbox.handed import ASK, ENTRY, LINE, PROGRESS, REPLY, SPENT
 from blackboard.sandbox.pool import MIB, Limits, Pool, Seat
 from blackboard.sandbox.process import CROSSING, Charter, Child, ChildGone, Oversized
 from blackboard.sandbox.rooms import Room, sweep
+from controller.isolated_failures import garbled, obituary, raised, too_large, too_many, too_much, too_talkative
 from controller.isolated_host import Host
 from controller.isolated_values import Checker
 from controller.settings import Settings
@@ -40,7 +40,6 @@ MOST_ASKED = 16
 """Answers under way at a time."""
 LOOK_S = 1.0
 """How often the room of a running guest is looked at."""
-TRUST = "if you know the source and need more, raise the limit, or run it in the worker itself: BLACKBOARD_TRUSTED"
 
 
 class Garbled(Exception):
@@ -154,11 +153,9 @@ class Guest:
         except ChildGone as gone:
             if self._failed is not None:
                 raise self._failed from gone
-            raise await self._obituary() from gone
-        except Garbled as garbled:
-            raise PermanentFailure(
-                f"it said what no source says to its worker: {garbled}", hint="it may be broken"
-            ) from None
+            raise await obituary(self._source, child) from gone
+        except Garbled as error:
+            raise garbled(error) from None
         finally:
             watching.cancel()
             for task in self._answering:
@@ -172,7 +169,9 @@ class Guest:
             try:
                 kind, meta, raw = await child.receive(min(room, ENTRY_BYTES))
             except Oversized as error:
-                raise self._too_much(error, room) from None
+                if error.kind != ENTRY:
+                    raise Garbled("a message that is too long") from None
+                raise (too_large(ENTRY_BYTES) if room >= ENTRY_BYTES else too_much(limits.output_bytes)) from None
             room -= len(meta) + len(raw)
             said += 1
             if said % 32 == 0:
@@ -180,10 +179,7 @@ class Guest:
             if kind == ENTRY:
                 entries += 1
                 if entries > self._settings.plugin_entries:
-                    raise PermanentFailure(
-                        f"it contributed more than {self._settings.plugin_entries:,} entries, the limit for one run",
-                        hint=TRUST,
-                    )
+                    raise too_many(self._settings.plugin_entries)
                 words = self._words(meta)
                 if words is not None:
                     yield check(words.get("key"), words.get("confidence"), raw)
@@ -191,7 +187,7 @@ class Guest:
             if len(meta) > WORD_BYTES or raw:
                 raise Garbled("a message that is too long")
             if said - entries > MOST_WORDS:
-                raise PermanentFailure(f"it asked and told more than {MOST_WORDS:,} things", hint=TRUST)
+                raise too_talkative(MOST_WORDS)
             words = self._words(meta)
             if words is None:
                 continue
@@ -201,7 +197,8 @@ class Guest:
                 self._seat.clean = words.get("clean") is True
                 return
             if kind == ERROR:
-                raise self._raised(words)
+                self._seat.clean = words.get("clean") is True and _said_no(words)
+                raise raised(words, child)
             await self._heard(kind, words, host)
 
     def _words(self, meta: bytes) -> dict[str, Any] | None:
@@ -219,6 +216,11 @@ class Guest:
             host.progress(_number(words.get("done")), _number(words.get("total")), str(words.get("note", "")))
         elif kind == LINE:
             host.line(int(_number(words.get("level"))), str(words.get("message", "")))
+        elif kind == SPENT:
+            try:
+                host.spend(float(words.get("usd", 0.0)), _number(words.get("tokens")))
+            except (TypeError, ValueError) as error:
+                raise Garbled("it spent what cannot be spent") from error
         elif kind == ASK:
             while len(self._answering) >= MOST_ASKED:
                 await asyncio.wait(self._answering, return_when=asyncio.FIRST_COMPLETED)
@@ -246,64 +248,10 @@ class Guest:
         except ChildGone:
             return  # whoever reads from it will see
 
-    # -- how it ended, in words ----------------------------------------------------------------------------------------
 
-    def _too_much(self, error: Oversized, room: int) -> SourceError | Garbled:
-        if error.kind != ENTRY:
-            return Garbled("a message that is too long")
-        if room < ENTRY_BYTES:
-            return PermanentFailure(
-                f"it contributed more than {self._child.limits.output_bytes / MIB:g} MB, the limit for one run",
-                hint=TRUST,
-            )
-        return PermanentFailure(f"it contributed a value of more than {ENTRY_BYTES / MIB:g} MB", hint="divide it")
-
-    def _raised(self, words: Mapping[str, Any]) -> SourceError:
-        names = [str(name) for name in words.get("classes") or ["Exception"]][:20]
-        message, hint = str(words.get("message", "")), str(words.get("hint", ""))
-        for name in names:
-            if name in CROSSING:
-                # It looked at its input and said no: nothing is broken.
-                self._seat.clean = words.get("clean") is True
-                return CROSSING[name](message, hint=hint)
-        if "MemoryError" in names:
-            return self._out_of_memory()
-        if "SystemExit" in names:
-            return TransientFailure(f"it called exit({message})")
-        return TransientFailure(f"{names[0]}: {message}" if message else names[0])
-
-    def _out_of_memory(self) -> PermanentFailure:
-        size = self._child.limits.memory_bytes / MIB
-        return PermanentFailure(
-            f"it needs more than {size:,.0f} MB of memory, the limit for third parties' sources", hint=TRUST
-        )
-
-    async def _obituary(self) -> SourceError:
-        child = self._child
-        code = await child.fate()
-        if child.overfull:
-            size = child.limits.file_bytes / MIB
-            return PermanentFailure(
-                f"it wrote more than {size:g} MB, or too many files, to its temporary folder", hint=TRUST
-            )
-        if child.silent:
-            return PermanentFailure(
-                "it closed the pipe to its worker, or wrote to it",
-                hint="print and log as you like, but leave other descriptors alone",
-            )
-        if code is None:
-            return TransientFailure("it was broken off: this worker is stopping")
-        if code == EXIT_FULL:
-            return self._out_of_memory()
-        if code == -signal.SIGXCPU:
-            return PermanentFailure(
-                f"it used more than {self._source.timeout:g} s of processor time, its timeout", hint=TRUST
-            )
-        if code == -signal.SIGKILL:
-            return TransientFailure("its process was killed (SIGKILL), by itself or by the system for want of memory")
-        if code < 0:
-            return TransientFailure(f"its process crashed ({signal.Signals(-code).name})")
-        return TransientFailure(f"its process ended by itself (exit code {code})")
+def _said_no(words: Mapping[str, Any]) -> bool:
+    """Whether it looked at its input and refused it: nothing is broken then."""
+    return any(name in CROSSING for name in words.get("classes", ()) if isinstance(name, str))
 
 
 def _number(given: Any) -> int:

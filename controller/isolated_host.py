@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from blackboard.contract import Blobs, Progress, Source
+from blackboard.contract import Blobs, Progress, Source, Spending
 from blackboard.entries import Read
 from blackboard.errors import PermanentFailure
 from blackboard.levels import Level
@@ -29,6 +29,7 @@ class Host:
     logger: logging.Logger
     blobs: Blobs | None = None
     watchers: Progress | None = None
+    spent: Spending | None = None
     _lines: int = field(default=0, init=False)
 
     async def answer(self, words: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
@@ -52,6 +53,11 @@ class Host:
         self.touch()
         if self.watchers is not None:
             self.watchers(done, total, note[:200])
+
+    def spend(self, usd: float, tokens: int) -> None:
+        """It cost something. Raises ValueError for what cannot be spent."""
+        if self.spent is not None:
+            self.spent(usd, tokens)
 
     def line(self, level: int, message: str) -> None:
         """A line for the worker's log."""

@@ -2,8 +2,8 @@
 
 Frames are those of `child`. From the worker: a request runs the source once (JSON: run, binding, processor seconds, inputs;
 raw: the inputs' values), a reply (JSON: ask; raw: values or bytes) answers something asked. To the worker: an entry (JSON:
-key, confidence; raw: its value), something asked (a blob, a lookup), progress, a line for the log, and at last the end or an
-error. Every frame but the first names its run: what a source does after its end belongs to no other.
+key, confidence; raw: its value), something asked (a blob, a lookup), progress, what was spent, a line for the log, and at
+last the end or an error. Every frame but the first names its run: what a source does after its end belongs to no other.
 """
 
 from __future__ import annotations
@@ -14,27 +14,20 @@ import importlib
 import inspect
 import itertools
 import json
-import logging
 import os
-import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from blackboard.contract import Blobs, Group, Input, Progress, Source, SourceSettings
+from blackboard.contract import Group, Source
 from blackboard.contributions import Namer
-from blackboard.entries import EntryRef
 from blackboard.errors import PermanentFailure, TransientFailure
-from blackboard.levels import Level
+from blackboard.plugins import load_file, sources_in
 from blackboard.registry import settings_of
-from blackboard.sandbox.child import END, READY, REQUEST, Door, allow_cpu, resident_bytes, words
+from blackboard.sandbox.child import END, READY, REQUEST, Door, allow_cpu, resident_bytes
+from blackboard.sandbox.handed import ASK, ENTRY, REPLY, GuestLookup, Values, handed_in, is_handed_in
 
-ENTRY, ASK, PROGRESS, LINE, REPLY = 5, 6, 7, 8, 9
-PAUSE_S = 0.1
-"""Between two messages of progress."""
 EXIT_FULL = 77
 """How a process ends that has no memory left for what it is sent."""
 SPARE = 1 << 20
@@ -47,7 +40,7 @@ def converse(door: Door, charter: Mapping[str, Any]) -> None:
     try:
         allow_cpu(charter["start_s"])
         source = load(wanted["name"], wanted["origin"], wanted["where"])
-        unknown = [kind for kind in source.injected.values() if not _is_handed_in(kind)]
+        unknown = [kind for kind in source.injected.values() if not is_handed_in(kind)]
         if unknown:
             name = getattr(unknown[0], "__name__", str(unknown[0]))
             raise PermanentFailure(f"it asks for {name}, which only a trusted source is handed")
@@ -62,25 +55,13 @@ def load(name: str, origin: str, where: str) -> Source:
     """The source of this name at an entry point (`module:attribute`) or in a file. Raises PermanentFailure."""
     found: Any
     if origin == "file":
-        spec = spec_from_file_location(f"blackboard_plugin_{Path(where).stem}", where)
-        if spec is None or spec.loader is None:
-            raise PermanentFailure(f"{where} is no Python file")
-        module = module_from_spec(spec)
-        # Models look their own module up while they are defined.
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        found = next((each for each in vars(module).values() if isinstance(each, Source) and each.name == name), None)
+        found = next((each for each in sources_in(load_file(Path(where))) if each.name == name), None)
     else:
         path, _, attributes = where.partition(":")
         found = functools.reduce(getattr, attributes.split("."), importlib.import_module(path))
     if not isinstance(found, Source) or found.name != name:
         raise PermanentFailure(f"there is no source {name} in {where}")
     return found
-
-
-def _is_handed_in(kind: Any) -> bool:
-    plain = get_args(kind)[0] if get_origin(kind) is not None else kind
-    return plain in (Blobs, Progress, logging.Logger) or (isinstance(plain, type) and issubclass(plain, SourceSettings))
 
 
 class Guest:
@@ -173,7 +154,9 @@ class Guest:
 
     def _arguments(self, request: Mapping[str, Any], raw: bytes) -> dict[str, Any]:
         settings = settings_of(self._source)
-        given: dict[str, Any] = {name: self._handed_in(kind, settings) for name, kind in self._source.injected.items()}
+        given: dict[str, Any] = {
+            name: handed_in(kind, self, self._source.name, settings) for name, kind in self._source.injected.items()
+        }
         values = Values(raw)
         for wanted in self._source.inputs:
             if wanted.kind == "lookup":
@@ -187,21 +170,6 @@ class Guest:
             else:
                 given[wanted.parameter] = tuple(items)
         return given
-
-    def _handed_in(self, kind: Any, settings: Mapping[Any, SourceSettings]) -> Any:
-        plain = get_args(kind)[0] if get_origin(kind) is not None else kind
-        if plain is Blobs:
-            return GuestBlobs(self)
-        if plain is Progress:
-            return GuestProgress(self)
-        if plain is logging.Logger:
-            return self._logger()
-        return settings[plain]
-
-    def _logger(self) -> logging.Logger:
-        logger = logging.Logger(self._source.name)
-        logger.addHandler(Lines(self))
-        return logger
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
@@ -233,82 +201,3 @@ def _is_quiet(threads: set[threading.Thread]) -> bool:
     """Whether nothing that the run started goes on. Idle threads of asyncio's own pool do no harm."""
     started = {each for each in threading.enumerate() if not each.name.startswith("asyncio_")} - threads
     return not (started or asyncio.all_tasks() - {asyncio.current_task()})
-
-
-class Values:
-    """Entries out of the raw part of a frame, one behind the other: level, key, version, owner, confidence, length."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = memoryview(raw)
-        self._at = 0
-
-    def take(self, wanted: Input, rows: list[list[Any]]) -> list[Level]:
-        """As instances of the input's levels."""
-        kinds = {kind.level: kind for kind in wanted.levels}
-        found = []
-        for level, key, version, owner, confidence, length in rows:
-            text = bytes(self._raw[self._at : self._at + length])
-            self._at += length
-            found.append(kinds[level].model_validate_json(text).read_from(EntryRef(key, version, owner, confidence)))
-        return found
-
-
-class GuestLookup:
-    """`contract.Lookup`, asked of the worker, which records what was read."""
-
-    def __init__(self, guest: Guest, wanted: Input) -> None:
-        self._guest = guest
-        self._wanted = wanted
-
-    async def get(self, name: str) -> Level | None:
-        """See contract.Lookup."""
-        found = await self._ask("get", name=name)
-        return found[0] if found else None
-
-    async def all(self) -> AsyncIterator[Level]:
-        """See contract.Lookup."""
-        for value in await self._ask("all"):
-            yield value
-
-    async def _ask(self, what: str, **said: Any) -> list[Level]:
-        meta, raw = await self._guest.ask(what, parameter=self._wanted.parameter, **said)
-        return Values(raw).take(self._wanted, meta["rows"])
-
-
-class GuestBlobs:
-    """`contract.Blobs`, asked of the worker."""
-
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
-
-    async def get(self, sha256: str) -> bytes:
-        """See contract.Blobs."""
-        return (await self._guest.ask("blob", sha256=sha256))[1]
-
-
-class GuestProgress:
-    """`contract.Progress`, told to the worker, at most ten times a second."""
-
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
-        self._next = 0.0
-
-    def __call__(self, done: float, total: float, note: str = "") -> None:
-        """See contract.Progress."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + PAUSE_S
-            self._guest.tell(PROGRESS, {"done": float(done), "total": float(total), "note": words(note)})
-
-
-class Lines(logging.Handler):
-    """Lines for the log, told to the worker."""
-
-    def __init__(self, guest: Guest) -> None:
-        super().__init__()
-        self._guest = guest
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See logging.Handler."""
-        said = self.format(record)
-        self._guest.tell(LINE, {"level": record.levelno, "message": words(said)})

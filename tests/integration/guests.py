@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx2
 import orjson
 
 from blackboard import Source
-from blackboard.sandbox.guest import load
+from blackboard.registry import find_sources
 from controller.bootstrap import Service, open_service
 from controller.http.app import create_app
 from controller.http.server import make_server
@@ -28,15 +26,17 @@ from tests.fleet import ended, promises
 HOSTILE = Path(__file__).parent / "plugins" / "hostile.py"
 
 
-def guest(name: str, path: Path = HOSTILE, **more: Any) -> Source:
-    """A source of a file, as the registry finds it."""
-    words: dict[str, Any] = {"origin": "file", "where": str(path), "trusted": False, **more}
-    return replace(vars(_module(path))[name], **words)
-
-
 @cache
-def _module(path: Path) -> ModuleType:
-    return sys.modules[load("calm", "file", str(path)).function.__module__]
+def found(folder: Path = HOSTILE.parent) -> dict[str, Source]:
+    """The sources of a folder, as `--plugins` finds them."""
+    sources, broken = find_sources((), plugins=(folder,))
+    assert not broken
+    return {source.name: source for source in sources}
+
+
+def guest(name: str, **more: Any) -> Source:
+    """One of them, altered."""
+    return replace(found()[name], **more)
 
 
 @dataclass

@@ -149,7 +149,8 @@ async def test_a_warm_process_serves_many_and_one_with_leftovers_none(service: O
     assert first == second == third != fourth
 
 
-async def test_a_healthy_source_has_all_that_it_is_handed(service: Open) -> None:
+async def test_a_healthy_source_has_all_that_it_is_handed(service: Open, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "blackboard.source.healthy")
     board = await service.submit("x", "calm", "healthy")
     assert (await service.end(board))["degraded"] == []
     one, two = await service.values(board, "finding")
@@ -160,6 +161,11 @@ async def test_a_healthy_source_has_all_that_it_is_handed(service: Open) -> None
     (run,) = [each for id in folded.agenda if (each := folded.activation(id)) and each.data["source"] == "healthy"]
     assert run.data["lookups"]["keys"] == {"calm/original-1": 1}
     assert list(run.data["lookups"]["levels"]) == ["calm"]
+    assert (run.data["usd"], run.data["tokens"]) == (0.25, 7)
+    assert [record.getMessage() for record in caplog.records if record.name.endswith(".healthy")] == [
+        "calm said x",
+        "heard text='x'",
+    ]
 
 
 async def test_what_is_yielded_lands_before_the_run_ends(redis_url: str, tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 import blackboard
-from blackboard import Blobs, Each, Level, Lookup, Progress, SourceSettings, Upload, knowledge_source
+from blackboard import Blobs, Each, Level, Lookup, Progress, SourceSettings, Spending, Upload, knowledge_source
 
 HELD: list[Any] = []
 
@@ -65,7 +67,14 @@ def calm(upload: Each[Upload]) -> Calm:
 
 @knowledge_source(timeout=20, attempts=1)
 async def healthy(
-    upload: Each[Upload], calm: Lookup[Calm], blobs: Blobs, progress: Progress, log: logging.Logger, settings: Odd
+    upload: Each[Upload],
+    calm: Lookup[Calm],
+    blobs: Blobs,
+    progress: Progress,
+    log: logging.Logger,
+    events: structlog.stdlib.BoundLogger,
+    spending: Spending,
+    settings: Odd,
 ) -> AsyncIterator[Finding]:
     """Uses all that a source is handed."""
     assert upload.entry is not None
@@ -75,6 +84,8 @@ async def healthy(
         progress(1, 2, "waiting for calm")
         await asyncio.sleep(0.01)
     log.info("calm said %s", seen.text)
+    events.warning("heard", text=seen.text)
+    spending(usd=0.25, tokens=7)
     texts = [each.text async for each in calm.all()]
     yield Finding(n=2 * settings.factor, text=f"calm said {texts}")
 
