@@ -19,6 +19,7 @@ from controller.commands.options import (
     Json,
     Only,
     Plugins,
+    PriceOption,
     Strategies,
     existing,
     policy_json,
@@ -61,6 +62,7 @@ def analyze(
     deadline: Deadline = None,
     strategy: Strategies = None,
     floor: Floors = None,
+    price: PriceOption = "",
     budget: BudgetOption = "",
     as_json: Json = False,
     plugins: Plugins = None,
@@ -70,7 +72,7 @@ def analyze(
 
     Boards are kept in the data directory: `show`, `why`, `log` and `replay` work on their ids afterwards.
     """
-    policy = policy_json(strategy, floor, budget)
+    policy = policy_json(strategy, floor, budget, price)
     asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline, "policy": policy}
     # Somebody waits for the prompt: what runs after the last report is not worth a long drain.
     settings = settings_from(data, drain_s=2.0, plugins=plugins)

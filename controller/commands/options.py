@@ -71,24 +71,32 @@ BudgetOption = Annotated[
     typer.Option("--budget", metavar="usd=1,tokens=1000,wall_s=60", help="What it may cost; then the best there is."),
 ]
 
+PriceOption = Annotated[
+    str,
+    typer.Option(
+        "--price", metavar="usd=1,second=0.01", help="What a dollar and a second are worth when bids compete."
+    ),
+]
 
-def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: str) -> dict[str, Any]:
+
+def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: str, price: str = "") -> dict[str, Any]:
     """The options as the members a submission has. Raises UsageError that names what is off."""
     from pydantic import ValidationError
 
     from blackboard.errors import UsageError
     from controller.policy import Policy
 
-    given: dict[str, Any] = {"strategy": {}, "floor": {}, "budget": {}}
+    given: dict[str, Any] = {"strategy": {}, "floor": {}, "budget": {}, "price": {}}
     for word in strategies or ():
         level, how = _pair(word, "--strategy")
         given["strategy"][level] = how if how in ("opportunistic", "market") else list(words(how))
     for word in floors or ():
         level, number = _pair(word, "--floor")
         given["floor"][level] = number
-    for word in words(budget):
-        name, number = _pair(word, "--budget")
-        given["budget"][name] = number
+    for member, text in (("budget", budget), ("price", price)):
+        for word in words(text):
+            name, number = _pair(word, f"--{member}")
+            given[member][name] = number
     try:
         policy = Policy.model_validate(given)
     except ValidationError as error:

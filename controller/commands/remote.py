@@ -20,6 +20,7 @@ from controller.commands.options import (
     Goal,
     Json,
     Only,
+    PriceOption,
     Shadow,
     Strategies,
     Url,
@@ -50,6 +51,7 @@ def submit(
     hold: Annotated[bool, typer.Option("--hold", help="Keep settled boards open until `approve`.")] = False,
     strategy: Strategies = None,
     floor: Floors = None,
+    price: PriceOption = "",
     budget: BudgetOption = "",
     timeout: Timeout = None,
     as_json: Json = False,
@@ -63,7 +65,7 @@ def submit(
         "deadline_s": "" if deadline is None else f"{deadline:.3f}",
         "priority": priority,
         "hold": "review" if hold else "",
-        **{name: json.dumps(value) for name, value in policy_json(strategy, floor, budget).items()},
+        **{name: json.dumps(value) for name, value in policy_json(strategy, floor, budget, price).items()},
     }
     asked = {name: value for name, value in options.items() if value}
     code = console.run(_within(timeout, _submit(existing(files), asked, wait, as_json, url)))
