@@ -118,8 +118,8 @@ def fittest(plan: Plan, contest: Contest, binding: Binding, source: str) -> tupl
             continue
         reason = "left out for a while: its last results fell below its bids" if name in barred else "outbid"
         if name not in bids:
-            reason = rival.alone
-        losing.append({"source": name, "reason": reason, **offer(contest, rival.bid or UNKNOWN)})
+            reason = "its result stayed below the floor" if rival.alone == "done" else rival.alone
+        losing.append({"source": name, "reason": reason, **offer(contest, _offered(rival))})
     return winner, losing
 
 

@@ -83,6 +83,8 @@ def test_what_falls_below_the_floor_is_given_to_the_next_and_both_results_stay()
     board.drain()
     assert readers_of(board) == [("a", "p1"), ("b", "p1")]
     assert len(board.level(LEVELS[1].level)) == 2
+    lost = {"source": "a", "reason": "its result stayed below the floor", "bid": [0.9, 0.0, 0.0], "utility": 0.9}
+    assert latest(board, "b").data["award"]["losing"] == [lost]
     # Whoever waits for the level waits for both.
     assert board.started[-1] == ("all", "board")
 
