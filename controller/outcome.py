@@ -51,7 +51,7 @@ def ending(plan: Plan, *, settled: bool, now: int, only_shadows: bool = False) -
             return Ending("failed", outcome(plan, "budget", f"the budget allows nothing: {left_out[0]['reason']}"))
         return Ending("failed", outcome(plan, "empty", "no source contributed to the goal"))
     disputes = plan.disputes
-    dispute = f", with {disputes} dispute{'s' if disputes > 1 else ''}" if disputes else ""
+    dispute = f", complete with {disputes} dispute{'s' if disputes > 1 else ''}" if disputes else ""
     if left_out:
         reason = f"the budget is used up: {len(left_out)} steps were left out{dispute}"
         return Ending("completed", {**outcome(plan, "budget", reason), "partial": True})
