@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import orjson
 from pydantic import ValidationError
 
-from blackboard.contract import Blobs, Progress, Source, SourceSettings
+from blackboard import contract
+from blackboard.contract import Source, SourceSettings
 from blackboard.contributions import entry_name
 from blackboard.entries import LEVEL, NAME
 from blackboard.errors import ContractError
@@ -66,17 +67,23 @@ def _types(source: Source) -> Iterator[Finding]:
     strange = False
     for parameter, wanted in source.injected.items():
         kind = get_args(wanted)[0] if get_origin(wanted) is not None else wanted
-        known = kind in (Blobs, Progress, *LOGGERS) or (isinstance(kind, type) and issubclass(kind, SourceSettings))
-        if not known and source.origin != "built-in":
+        if not _is_handed_in(kind) and source.origin != "built-in":
             strange = True
             yield Finding(
                 "types",
                 "fail",
                 f"nobody hands in {parameter}: {getattr(kind, '__name__', kind)}",
-                "a source may ask for Blobs, Progress, logging.Logger and subclasses of SourceSettings",
+                "a source may ask for what blackboard has for it (Blobs, Progress...), logging.Logger and SourceSettings",
             )
     if not strange:
         yield Finding("types", "ok", f"handed in: {', '.join(source.injected) or 'nothing besides its inputs'}")
+
+
+def _is_handed_in(kind: Any) -> bool:
+    """The contract's protocols, loggers, and settings."""
+    if kind in LOGGERS or (isinstance(kind, type) and issubclass(kind, SourceSettings)):
+        return True
+    return bool(getattr(kind, "_is_protocol", False)) and kind.__module__ == contract.__name__
 
 
 def _schema(kind: type[Level], values: Sequence[Level]) -> Iterator[Finding]:
