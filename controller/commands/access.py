@@ -127,12 +127,14 @@ async def nearby(data: Path) -> AsyncIterator[Nearby]:
 
 
 @asynccontextmanager
-async def access(url: str, data: Path | None, *, sources: bool = False) -> AsyncIterator[Access]:
+async def access(
+    url: str, data: Path | None, *, sources: bool = False, plugins: list[Path] | None = None
+) -> AsyncIterator[Access]:
     """Read from the service at `url`, else from what the settings name. `sources`: whether they are loaded (`why` asks)."""
     if url:
         async with Client(url) as client:
             yield Remote(client)
         return
-    settings = settings_from(data)
+    settings = settings_from(data, plugins=plugins)
     async with open_service(settings, roles=frozenset(), sources=None if sources else ()) as service:
         yield Local(service)

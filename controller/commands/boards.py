@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import console
-from controller.commands.options import BoardId, Data, Json, MaybeUrl
+from controller.commands.options import BoardId, Data, Json, MaybeUrl, Plugins
 
 if TYPE_CHECKING:
     from blackboard.board import Board
@@ -89,15 +89,15 @@ def _show_dead(letters: list[dict[str, Any]], as_json: bool) -> None:
             console.out(f"    hint: {error['hint']}")
 
 
-def why(board: BoardId, as_json: Json = False, url: MaybeUrl = "", data: Data = None) -> None:
+def why(board: BoardId, as_json: Json = False, plugins: Plugins = None, url: MaybeUrl = "", data: Data = None) -> None:
     """Say for every source and binding why it acted, waits, or did not act."""
-    console.run(_why(board, as_json, url, data))
+    console.run(_why(board, as_json, plugins, url, data))
 
 
-async def _why(board: str, as_json: bool, url: str, data: Data) -> None:
+async def _why(board: str, as_json: bool, plugins: Plugins, url: str, data: Data) -> None:
     from controller.commands.access import access
 
-    async with access(url, data, sources=True) as reader:
+    async with access(url, data, sources=True, plugins=plugins) as reader:
         reasons = await reader.why(board)
     if as_json:
         console.out_json(reasons)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from blackboard.board import Board
 from blackboard.contract import Contribution, Source
 from blackboard.levels import Level
+from blackboard.registry import configured
 from controller.bench import Bench
 from controller.testing.seeds import Seeds, values_of
 
@@ -53,11 +55,12 @@ class MemoryBoard:
         if self._board is None:
             await self.seed()
         before = len(self._bench.failures)
-        await self._bench.run(sources)
+        # In the test's own process, where a debugger and its patches reach them.
+        await self._bench.run([configured(replace(source, trusted=True)) for source in sources])
         board = self._board = await self._bench.board()
         for source in sources:
             self._why[source.name] = {}
-        for reason in await self._bench.why(sources):
+        for reason in await self._bench.why([configured(source) for source in sources]):
             if reason.source:
                 self._why[reason.source][reason.binding] = f"{reason.state}: {reason.reason}"
         if not raises:

@@ -69,6 +69,8 @@ def test_a_file_in_a_folder_contributes(cli: Cli, tmp_path: Path) -> None:
     assert f"warning: the source broken ({plug / 'broken.py'}) cannot be used: ModuleNotFoundError" in ran.err
     entry = cli("show", ran.json()["board"], "date_mention/0001-2").json()
     assert entry == {"iso": "2025-04-12", "page": 1}
+    why = cli("why", ran.json()["board"], "--plugins", plug, "--json").json()
+    assert [(each["binding"], each["state"]) for each in why if each["source"] == "dates"] == [("page/0001", "done")]
 
 
 def test_plug_ins_are_listed_with_their_place(cli: Cli, tmp_path: Path) -> None:
