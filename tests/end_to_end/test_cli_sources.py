@@ -224,35 +224,54 @@ def test_check_of_what_cannot_be_loaded(cli: Cli, tmp_path: Path) -> None:
 # -- run ---------------------------------------------------------------------------------------------------------------
 
 
-def test_run_on_a_document_and_on_a_board(cli: Cli, tmp_path: Path) -> None:
-    plugin, file = tmp_path / "plug" / "dates.py", tmp_path / "signed.txt"
-    ran = cli("sources", "run", plugin, "--on", file, "--json")
-    assert ran.json()["upstream"] == ["intake", "layers", "ocr", "pages"], "no more than it needs"
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, str, list[dict[str, Any]]]:
+    """A board that has ended, with its log."""
+    place = tmp_path_factory.mktemp("kept")
+    cli = Cli(place / "data")
+    (place / "signed.txt").write_text(SIGNED)
+    (place / "dates.py").write_text(DATES)
+    board = cli("analyze", place / "signed.txt", "--goal", "page", "--json").json()["board"]
+    return cli, board, cli("log", board, "--json").lines()
+
+
+def test_run_on_a_document_reads_no_more_than_it_needs(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("sources", "run", tmp_path / "plug" / "dates.py", "--on", tmp_path / "signed.txt", "--json")
+    assert ran.json()["upstream"][:2] == ["intake", "layers"] and "summary" not in ran.json()["upstream"]
     (page,) = bindings(ran).values()
     assert (page["binding"], page["state"]) == ("page/0001", "done")
     assert [(each["key"], each["value"]["iso"]) for each in page["contributes"]] == [
         ("date_mention/0001-1", "2025-03-12"),
         ("date_mention/0001-2", "2025-04-12"),
     ]
-    board = cli("analyze", file, "--json").json()
-    before = cli("log", board["board"], "--json")
-    (tmp_path / "board.jsonl").write_text(before.out)
-    revisions = [record["revision"] for record in before.lines()]
-    written = next(record["revision"] for record in before.lines() if "page/0001" in record.get("entries", {}))
-    id, exported = board["board"], tmp_path / "board.jsonl"
-    for on, known in (
-        (id, True),
-        (exported, True),
-        (f"{id}@{written}", True),
-        (f"{id}@{written - 1}", False),
-        (f"{exported}@{written - 1}", False),
-    ):
-        again = bindings(cli("sources", "run", plugin, "--on", on, "--json"))
-        assert (again.get("page/0001", {}).get("contributes") == page["contributes"]) is known, on
-        assert known or again[""]["state"] == "idle"
-    assert cli("log", board["board"], "--json").out == before.out, "nothing was written"
-    late = cli("sources", "run", plugin, "--on", f"{board['board']}@{revisions[-1] + 1}")
+
+
+@pytest.mark.parametrize("where", ["server", "file"])
+@pytest.mark.parametrize("early", [False, True])
+def test_run_on_a_board_as_it_stood(kept: tuple[Cli, str, list[dict[str, Any]]], where: str, early: bool) -> None:
+    cli, board, log = kept
+    plugin, exported = cli.data.parent / "dates.py", cli.data.parent / "board.jsonl"
+    exported.write_bytes(b"\n".join(orjson.dumps(record) for record in log))
+    written = next(record["revision"] for record in log if "page/0001" in record.get("entries", {}))
+    on = f"{board if where == 'server' else exported}@{written - early}"
+    found = bindings(cli("sources", "run", plugin, "--on", on, "--json"))
+    if early:
+        assert found.keys() == {""} and found[""]["state"] == "idle"
+    else:
+        assert [each["key"] for each in found["page/0001"]["contributes"]] == [
+            "date_mention/0001-1",
+            "date_mention/0001-2",
+        ]
+    if where == "server":
+        assert cli("log", board, "--json").lines() == log, "nothing was written"
+
+
+def test_run_beyond_the_end_of_a_board(kept: tuple[Cli, str, list[dict[str, Any]]]) -> None:
+    cli, board, log = kept
+    late = cli("sources", "run", "pages", "--on", f"{board}@{log[-1]['revision'] + 1}")
     assert (late.code, "has no revision" in late.err) == (2, True), late
+    again = bindings(cli("sources", "run", "pages", "--on", board, "--json"))
+    assert again["1"]["contributes"][0]["key"] == "page/0001", "what it had done itself is left out"
 
 
 def test_run_says_what_a_finished_source_would_say_anew(cli: Cli, tmp_path: Path) -> None:
@@ -292,20 +311,31 @@ def test_run_of_one_binding_alone(cli: Cli, tmp_path: Path) -> None:
     assert (wrong.code, "there are: page/0001" in wrong.err) == (2, True), wrong
 
 
-def test_run_of_what_cannot_be(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("nobody --on signed.txt", "neither a path nor an installed source nobody"),
+        ("pages --on none.txt", "none.txt cannot be read"),
+        ("pages --on signed.txt@3", "cannot be read"),
+        ("pages --on none.jsonl", "there is no file"),
+        ("pages --on 0-aaaaaaaaaaaaaaaaaaaaaaaaaa", "there is no board"),
+        ("plug --on signed.txt", "holds several sources: dates, other"),
+        ("plug --source third --on signed.txt", "holds no source third"),
+        ("bad.py --on signed.txt", "cannot be loaded: ZeroDivisionError"),
+        ("pages", "Missing option"),
+    ],
+)
+def test_run_of_what_cannot_be(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, said: str
+) -> None:
     (tmp_path / "plug" / "two.py").write_text(DATES.replace("async def dates", "async def other"))
     (tmp_path / "bad.py").write_text("1 / 0")
-    for words, said in (
-        (("nobody", "--on", tmp_path / "signed.txt"), "neither a path nor an installed source nobody"),
-        (("pages", "--on", tmp_path / "none.txt"), "none.txt cannot be read"),
-        (("pages", "--on", f"{tmp_path / 'signed.txt'}@3"), "cannot be read"),
-        (("pages", "--on", tmp_path / "none.jsonl"), "there is no file"),
-        (("pages", "--on", "0-aaaaaaaaaaaaaaaaaaaaaaaaaa"), "there is no board"),
-        ((tmp_path / "plug", "--on", tmp_path / "signed.txt"), "holds several sources: dates, other"),
-        ((tmp_path / "bad.py", "--on", tmp_path / "signed.txt"), "cannot be loaded: ZeroDivisionError"),
-        (("pages",), "Missing option"),
-    ):
-        ran = cli("sources", "run", *words)
-        assert (ran.code, ran.out, said in ran.err, "Traceback" in ran.err) == (2, "", True, False), ran
+    monkeypatch.chdir(tmp_path)
+    ran = cli("sources", "run", *words.split())
+    assert (ran.code, ran.out, said in ran.err, "Traceback" in ran.err) == (2, "", True, False), ran
+
+
+def test_run_of_one_source_of_several(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "plug" / "two.py").write_text(DATES.replace("async def dates", "async def other"))
     chosen = cli("sources", "run", tmp_path / "plug", "--source", "other", "--on", tmp_path / "signed.txt", "--json")
     assert chosen.json()["source"] == "other"
