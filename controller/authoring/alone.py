@@ -92,11 +92,14 @@ async def put_board(bench: Bench, source: Source, board: Board, whole: dict[str,
     )
 
 
-async def run_alone(bench: Bench, source: Source, binding: str = "") -> list[Outcome]:
-    """Run the source on what stands on the bench; with a `binding` on that one alone. Raises UsageError for another."""
+async def run_alone(bench: Bench, source: Source, binding: str = "", *, isolated: bool = False) -> list[Outcome]:
+    """Run the source on what stands on the bench; with a `binding` on that one alone. Raises UsageError for another.
+
+    `isolated`: in a process with limits, as a worker runs a third party's; else in this one.
+    """
     before = await bench.board()
     # All bindings at once, so that the one that was asked for is not kept waiting by those that are left alone.
-    alone = replace(source, required=False, trusted=True, concurrency=1_000_000)
+    alone = replace(source, required=False, trusted=not isolated, concurrency=1_000_000)
 
     def chosen(activation: Activation) -> bool:
         return binding in ("", str(activation.data["binding"]))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 import orjson
 from pydantic import ValidationError
 
 from blackboard import contract
-from blackboard.contract import Source, SourceSettings
+from blackboard.contract import Source
 from blackboard.contributions import entry_name
 from blackboard.entries import LEVEL, NAME
 from blackboard.errors import ContractError
 from blackboard.levels import Level, Upload
-from blackboard.sourcelog import LOGGERS
+from blackboard.sandbox.handed import is_handed_in
 from controller.authoring.asked import asked
 from controller.authoring.code import Code
 from controller.authoring.findings import Finding
@@ -65,25 +65,21 @@ def _contract(source: Source) -> Iterator[Finding]:
 
 def _types(source: Source) -> Iterator[Finding]:
     strange = False
-    for parameter, wanted in source.injected.items():
+    for parameter, wanted in source.injected.items() if source.origin != "built-in" else ():
         kind = get_args(wanted)[0] if get_origin(wanted) is not None else wanted
-        if not _is_handed_in(kind) and source.origin != "built-in":
-            strange = True
-            yield Finding(
-                "types",
-                "fail",
-                f"nobody hands in {parameter}: {getattr(kind, '__name__', kind)}",
-                "a source may ask for what blackboard has for it (Blobs, Progress...), logging.Logger and SourceSettings",
-            )
+        if is_handed_in(kind):
+            continue
+        strange = True
+        name = f"{parameter}: {getattr(kind, '__name__', kind)}"
+        # One of the contract's own, which a process with limits cannot be given.
+        if getattr(kind, "_is_protocol", False) and kind.__module__ == contract.__name__:
+            hint = f"an operator must name it in BLACKBOARD_TRUSTED: {source.name}"
+            yield Finding("types", "warn", f"only a source that runs in the worker itself is handed {name}", hint)
+        else:
+            hint = "a source may ask for what blackboard has for it (Blobs, Progress...), logging.Logger and SourceSettings"
+            yield Finding("types", "fail", f"nobody hands in {name}", hint)
     if not strange:
         yield Finding("types", "ok", f"handed in: {', '.join(source.injected) or 'nothing besides its inputs'}")
-
-
-def _is_handed_in(kind: Any) -> bool:
-    """The contract's protocols, loggers, and settings."""
-    if kind in LOGGERS or (isinstance(kind, type) and issubclass(kind, SourceSettings)):
-        return True
-    return bool(getattr(kind, "_is_protocol", False)) and kind.__module__ == contract.__name__
 
 
 def _schema(kind: type[Level], values: Sequence[Level]) -> Iterator[Finding]:

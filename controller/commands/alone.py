@@ -34,12 +34,14 @@ class Asked:
     url: str
     data: Path | None
     binding: str
+    isolated: bool
 
     @classmethod
-    def parse(cls, on: str, url: str, data: Path | None, binding: str) -> Asked:
+    def parse(cls, on: str, url: str, data: Path | None, binding: str, isolated: bool) -> Asked:
         """A path that is there is taken as it is, whatever signs it holds."""
         at = None if Path(on).exists() else AT.match(on)
-        return cls(at["what"], int(at["revision"]), url, data, binding) if at else cls(on, None, url, data, binding)
+        what, revision = (at["what"], int(at["revision"])) if at else (on, None)
+        return cls(what, revision, url, data, binding, isolated)
 
     @property
     def is_board(self) -> bool:
@@ -66,6 +68,9 @@ def run_source(
     ],
     binding: Annotated[str, typer.Option("--binding", metavar="ID", help="This one alone, such as `page/0003`.")] = "",
     source: Annotated[str, typer.Option("--source", metavar="NAME", help="Which one, where PATH holds several.")] = "",
+    isolated: Annotated[
+        bool, typer.Option("--isolated", help="In a process with limits, as a worker runs it; else in this one.")
+    ] = False,
     as_json: Json = False,
     plugins: Plugins = None,
     url: MaybeUrl = "",
@@ -79,7 +84,7 @@ def run_source(
 
     settings = settings_from(data, plugins=plugins)
     configure_logs(settings, level="debug" if ctx.obj.debug else None)
-    asked = Asked.parse(on, url, data, binding)
+    asked = Asked.parse(on, url, data, binding, isolated)
     raise typer.Exit(console.run(_run(what, source, asked, settings, as_json=as_json)))
 
 
@@ -89,12 +94,14 @@ async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_jso
     from controller.bootstrap import open_bench
 
     source = _one(what, name, settings)
+    if asked.isolated:
+        _check_isolated(source)
     upstream, revision = Upstream(), 0
     if asked.is_board or asked.is_log:
         board, whole, blobs = await _recorded(source, asked, settings)
         revision = board.revision
         async with open_bench(blobs) as bench:
-            outcomes = await _on_board(bench, source, board, whole, asked.binding)
+            outcomes = await _on_board(bench, source, board, whole, asked)
     else:
         if asked.revision is not None:
             existing([Path(f"{asked.what}@{asked.revision}")])
@@ -102,7 +109,7 @@ async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_jso
         others = [each for each in find_sources(plugins=settings.plugins)[0] if each.name != source.name]
         async with open_bench() as bench:
             upstream = await _read(bench, source, others, file)
-            outcomes = await run_alone(bench, source, asked.binding)
+            outcomes = await run_alone(bench, source, asked.binding, isolated=asked.isolated)
     if as_json:
         _print_json(source, asked, revision, upstream, outcomes)
     else:
@@ -128,6 +135,18 @@ def _one(what: str, name: str, settings: Settings) -> Source:
     raise UsageError(f"{what} holds several sources: {names}", hint="choose one with --source NAME")
 
 
+def _check_isolated(source: Source) -> None:
+    """The other process imports it anew, so it must be a file or installed. Raises UsageError."""
+    from blackboard.errors import UsageError
+
+    if source.origin == "built-in":
+        raise UsageError(f"{source.name} is built in: workers run it in their own process", hint="leave out --isolated")
+    if source.origin == "file" and not source.where.endswith(".py"):
+        raise UsageError(
+            f"{source.where} can be imported from its folder alone", hint="install it (pip install -e .), then name it"
+        )
+
+
 async def _read(bench: Bench, source: Source, others: list[Source], file: Path) -> Upstream:
     import asyncio
 
@@ -137,11 +156,11 @@ async def _read(bench: Bench, source: Source, others: list[Source], file: Path) 
     return await read_document(bench, source, others, content, file.name)
 
 
-async def _on_board(bench: Bench, source: Source, board: Board, whole: dict[str, bytes], binding: str) -> list[Outcome]:
+async def _on_board(bench: Bench, source: Source, board: Board, whole: dict[str, bytes], asked: Asked) -> list[Outcome]:
     from controller.authoring.alone import put_board, run_alone
 
     await put_board(bench, source, board, whole)
-    return await run_alone(bench, source, binding)
+    return await run_alone(bench, source, asked.binding, isolated=asked.isolated)
 
 
 async def _recorded(source: Source, asked: Asked, settings: Settings) -> tuple[Board, dict[str, bytes], Blobs | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -174,7 +176,7 @@ def test_check_of_a_good_source_however_it_is_named(cli: Cli, tmp_path: Path) ->
     assert cli("sources", "check", "dates", "--plugins", tmp_path / "plug").code == 0
     assert cli("sources", "check", "knowledge_sources.pages:pages").code == 0
     said = cli("sources", "check", "pages").out
-    assert said.startswith("pages 1 (knowledge_sources.pages:pages)\nok    contract")
+    assert re.match(r"pages \d+ \(knowledge_sources.pages:pages\)\nok    contract", said)
 
 
 def test_check_says_what_is_wrong(cli: Cli, tmp_path: Path) -> None:
@@ -339,3 +341,15 @@ def test_run_of_one_source_of_several(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "plug" / "two.py").write_text(DATES.replace("async def dates", "async def other"))
     chosen = cli("sources", "run", tmp_path / "plug", "--source", "other", "--on", tmp_path / "signed.txt", "--json")
     assert chosen.json()["source"] == "other"
+
+
+def test_run_as_a_worker_would(cli: Cli, tmp_path: Path) -> None:
+    text = DATES.replace("import re\n", "import os\nimport re\n").replace("iso=hit", "iso=os.environ.get('HOME', '')")
+    plugin, file = tmp_path / "home.py", tmp_path / "signed.txt"
+    plugin.write_text(text)
+    here = bindings(cli("sources", "run", plugin, "--on", file, "--json"))
+    there = bindings(cli("sources", "run", plugin, "--on", file, "--isolated", "--json"))
+    homes = [found["page/0001"]["contributes"][0]["value"]["iso"] for found in (here, there)]
+    assert homes[0] == os.environ["HOME"] != homes[1], "a home of its own"
+    refused = cli("sources", "run", "pages", "--on", file, "--isolated")
+    assert (refused.code, "is built in" in refused.err) == (2, True), refused

@@ -160,6 +160,18 @@ def test_a_source_without_mistakes(tmp_path: Path, installed: tuple[Source, ...]
     assert {each.state for each in checked(tmp_path, DATES, installed)} == {"ok"}
 
 
+def test_what_only_trusted_sources_are_handed(
+    tmp_path: Path, installed: tuple[Source, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = changed(("page: Each[Page]", "page: Each[Page], spending: Spending"), ("import Bid", "import Spending, Bid"))
+    text = text.replace("    for hit", "    spending(usd=0.1)\n    for hit")
+    assert {each.state for each in checked(tmp_path, text, installed)} == {"ok"}
+    monkeypatch.setattr("controller.authoring.check.is_handed_in", lambda kind: False)
+    (warned,) = [each for each in checked(tmp_path, text, installed) if each.state == "warn"]
+    assert warned.said == "only a source that runs in the worker itself is handed spending: Spending"
+    assert "BLACKBOARD_TRUSTED" in warned.hint
+
+
 def test_the_built_in_sources_have_none(installed: tuple[Source, ...]) -> None:
     for source in installed:
         others = [other for other in installed if other is not source]
