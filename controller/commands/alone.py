@@ -106,7 +106,8 @@ async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_jso
         if asked.revision is not None:
             existing([Path(f"{asked.what}@{asked.revision}")])
         (file,) = existing([Path(asked.what)])
-        others = [each for each in find_sources(plugins=settings.plugins)[0] if each.name != source.name]
+        installed = find_sources(plugins=settings.plugins)[0]
+        others = [each for each in installed if each.name != source.name and each.default]
         async with open_bench() as bench:
             upstream = await _read(bench, source, others, file)
             outcomes = await run_alone(bench, source, asked.binding, isolated=asked.isolated)

@@ -57,6 +57,7 @@ def _notes(source: Source) -> str:
     notes = [
         "required" if source.required else "",
         "" if source.default else "only where asked for",
+        "" if source.default else "not by default",
         "conditional" if source.when is not None else "",
         source.cost if source.cost != "free" else "",
         f"at most {source.max_rounds} rounds" if source.is_loop else "",
