@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import Put
@@ -26,6 +27,8 @@ from controller.isolated_failures import garbled, obituary, raised, too_large, t
 from controller.isolated_host import Host
 from controller.isolated_values import Checker
 from controller.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 TARGET = "blackboard.sandbox.guest:converse"
 START_S = 30.0
@@ -60,6 +63,7 @@ class GuestPool(Pool):
         charter = Charter(
             TARGET,
             limits,
+            name=f"source {source.name}",
             guest=True,
             network=settings.plugin_network,
             readable=(os.path.dirname(source.where),) if source.origin == "file" else (),  # noqa: PTH120
@@ -70,6 +74,7 @@ class GuestPool(Pool):
         super().__init__(charter, processes=settings.plugin_processes, recycle_after=settings.plugin_calls)
         self.checker = Checker(source)
         self._rooms: dict[Child, Room] = {}
+        self._warned = False
 
     async def _start(self) -> Child:
         try:
@@ -82,6 +87,11 @@ class GuestPool(Pool):
             await room.remove()
             raise
         self._rooms[child] = room
+        if not child.fenced and not self._warned:
+            self._warned = True
+            log.warning(
+                "guest.unfenced", guest=self.charter.name, hint="this system has no Landlock: it can read files"
+            )
         return child
 
     async def _ended(self, child: Child) -> None:

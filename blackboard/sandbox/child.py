@@ -176,15 +176,18 @@ def serve(door: Door, function: Callable[..., Any]) -> None:
         del frame, request, payload
 
 
-def give_up(charter: dict[str, Any]) -> None:
-    """Enter the fences, from outside inwards. Raises OSError where a guest could start processes without end."""
+def give_up(charter: dict[str, Any]) -> bool:
+    """Enter the fences, from outside inwards. Whether files were taken away, too, which not every system can.
+
+    Raises OSError where a guest could start processes without end.
+    """
     from blackboard.sandbox import calls, files
 
     code = [entry for entry in sys.path if Path(entry).is_absolute()]
     if not charter["guest"]:
-        files.keep_only_code(code)
+        fenced = files.keep_only_code(code)
     else:
-        files.keep_only_code([*code, *charter["readable"]], system=files.GUEST_SYSTEM, room=charter["room"])
+        fenced = files.keep_only_code([*code, *charter["readable"]], system=files.GUEST_SYSTEM, room=charter["room"])
     for which, value in charter["rlimits"].items():
         limit(getattr(resource, which), value)
     if charter["guest"]:
@@ -196,6 +199,7 @@ def give_up(charter: dict[str, Any]) -> None:
         else:
             # Elsewhere it counts no threads; on Linux it does, and root is free of it.
             limit(resource.RLIMIT_NPROC, 0)
+    return fenced
 
 
 def main(parent: str, words_of_parent: str) -> None:
@@ -211,7 +215,7 @@ def main(parent: str, words_of_parent: str) -> None:
     module, _, name = charter["target"].partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-        give_up(charter)
+        fenced = give_up(charter)
     except BaseException as error:
         # A module may even exit while it is imported.
         door.error(error)
@@ -219,9 +223,9 @@ def main(parent: str, words_of_parent: str) -> None:
     # A broken pipe means that the parent is gone or has given this process up.
     with contextlib.suppress(BrokenPipeError):
         if charter["guest"]:
-            function(door, charter)
+            function(door, {**charter, "fenced": fenced})
         else:
-            door.write(READY)
+            door.write(READY, json.dumps({"fenced": fenced}).encode())
             serve(door, function)
     # Without finalizers: engines with threads take seconds over them.
     os._exit(0)

@@ -47,7 +47,7 @@ def converse(door: Door, charter: Mapping[str, Any]) -> None:
     except BaseException as error:  # whatever a stranger's module does while it is imported, exiting included
         door.error(error)
         return
-    door.write(READY)
+    door.write(READY, json.dumps({"fenced": charter["fenced"]}).encode())
     asyncio.run(Guest(door, source).serve())
 
 

@@ -68,13 +68,15 @@ class Limits:
 class Charter:
     """What a child is for and what it may do.
 
-    `target` is `package.module:function`. A guest runs code that is not ours: it gives up system calls too, and its target
-    is handed the door and this charter instead of requests. `readable`: what it may read besides code; `room`: the folder
-    in which it may write; `start_s`: how long it may take to be ready; `more`: words for the target alone.
+    `target` is `package.module:function`, `name` what people call it. A guest runs code that is not ours: it gives up system
+    calls too, and its target is handed the door and this charter instead of requests. `readable`: what it may read besides
+    code; `room`: the folder in which it may write; `start_s`: how long it may take to be ready; `more`: words for the target
+    alone.
     """
 
     target: str
     limits: Limits
+    name: str = ""
     guest: bool = False
     network: bool = False
     readable: tuple[str, ...] = ()
@@ -127,6 +129,8 @@ class Child:
         self.calls = 0
         self.resident = 0
         self.killed = False
+        self.fenced = False
+        """Whether files were taken away from it."""
         self.silent = False
         """It lived, but had closed its output or spoke nonsense."""
         self.overfull = False
@@ -172,7 +176,7 @@ class Child:
                 await child.ended()
 
     async def _receive_ready(self) -> None:
-        what = self.charter.target
+        what = self.charter.name or self.charter.target
         try:
             kind, meta, _ = await self.receive(MIB)
         except (ChildGone, Oversized) as gone:
@@ -180,6 +184,7 @@ class Child:
         if kind == ERROR:
             said = loads(meta)
             raise errors.PermanentFailure(f"{what} cannot be loaded: {said['classes'][0]}: {said['message']}")
+        self.fenced = bool(loads(meta)["fenced"])
 
     async def receive(self, room: int) -> tuple[int, bytes, bytes]:
         """One frame: kind, JSON part, raw part. Raises ChildGone, and Oversized for more than `room` bytes."""

@@ -28,7 +28,8 @@ def list_sources(as_json: Json = False, plugins: Plugins = None) -> None:
     from blackboard.registry import find_sources
     from controller.views import broken_view, source_view
 
-    found, broken = find_sources(plugins=settings_from(plugins=plugins).plugins)
+    settings = settings_from(plugins=plugins)
+    found, broken = find_sources(plugins=settings.plugins, trusted=settings.trusted)
     if as_json:
         rows = [source_view(source) for source in found]
         console.out_json({"sources": rows, "broken": [broken_view(each) for each in broken]})
@@ -62,6 +63,7 @@ def _notes(source: Source) -> str:
         source.cost if source.cost != "free" else "",
         f"at most {source.max_rounds} rounds" if source.is_loop else "",
         f"{source.origin}: {source.where}" if source.origin != "built-in" else "",
+        "trusted" if source.trusted and source.origin != "built-in" else "",
     ]
     return ", ".join(note for note in notes if note)
 

@@ -323,3 +323,19 @@ async def linger_() -> AsyncIterator[Finding]:
 
     HELD.append(asyncio.create_task(later()))
     yield Finding(n=os.getpid())
+
+
+async def cling_() -> AsyncIterator[Finding]:
+    """Tries to outlive its worker."""
+    ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield Finding(n=os.getpid())
+    await asyncio.sleep(3600)
+
+
+async def cling_busily_() -> AsyncIterator[Finding]:
+    """The same, without listening."""
+    async for found in cling_():
+        yield found
+        while True:
+            pass
