@@ -69,7 +69,7 @@ class GuestPool(Pool):
             readable=(os.path.dirname(source.where),) if source.origin == "file" else (),  # noqa: PTH120
             environment={name: value for name, value in os.environ.items() if name.upper().startswith(prefix)},
             start_s=START_S,
-            more={"source": {"name": source.name, "origin": source.origin, "where": source.where}, "start_s": START_S},
+            more={"source": _identity(source), "start_s": START_S},
         )
         super().__init__(charter, processes=settings.plugin_processes, recycle_after=settings.plugin_calls)
         self.checker = Checker(source)
@@ -207,7 +207,11 @@ class Guest:
                 self._seat.clean = words.get("clean") is True
                 return
             if kind == ERROR:
-                self._seat.clean = words.get("clean") is True and _said_no(words)
+                names = words.get("classes")
+                if not isinstance(names, list) or not names:
+                    raise Garbled("an error without a name")
+                # It looked at its input and said no: nothing is broken.
+                self._seat.clean = words.get("clean") is True and any(name in CROSSING for name in map(str, names))
                 raise raised(words, child)
             await self._heard(kind, words, host)
 
@@ -259,9 +263,15 @@ class Guest:
             return  # whoever reads from it will see
 
 
-def _said_no(words: Mapping[str, Any]) -> bool:
-    """Whether it looked at its input and refused it: nothing is broken then."""
-    return any(name in CROSSING for name in words.get("classes", ()) if isinstance(name, str))
+def _identity(source: Source) -> dict[str, str]:
+    """What the process must find where the source was found."""
+    return {
+        "name": source.name,
+        "origin": source.origin,
+        "where": source.where,
+        "version": source.version,
+        "module": source.function.__module__,
+    }
 
 
 def _number(given: Any) -> int:

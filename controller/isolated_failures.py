@@ -43,8 +43,11 @@ def garbled(what: object) -> PermanentFailure:
 
 
 def raised(said: Mapping[str, Any], child: Child) -> SourceError:
-    """The error that its process told of: one of ours as itself, a limit for good, anything else as it was raised."""
-    names = [str(name) for name in said.get("classes") or ["Exception"]][:20]
+    """The error that its process told of: one of ours as itself, a limit for good, any other as it was raised.
+
+    `said` holds classes, message and hint.
+    """
+    names = [str(name) for name in said["classes"]][:20]
     message = str(said.get("message", ""))
     for name in names:
         if name in CROSSING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from controller.inputs import Decoder, LookupReader, chosen
 
 MOST_LINES = 200
 """Of one run; what comes behind them is left out."""
+
+LONGEST_LINE = 2000
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 Found = tuple[type[Level], Read]
 
@@ -36,7 +40,10 @@ class Host:
         """JSON and raw parts of the reply. Raises PermanentFailure, InvalidKey, StorageError."""
         what = words.get("what")
         if what == "blob" and self.blobs is not None:
-            return {}, [await self.blobs.get(str(words.get("sha256")))]
+            sha256 = str(words.get("sha256"))
+            if not SHA256.match(sha256):
+                raise PermanentFailure("it asked for a blob by what is no SHA-256")
+            return {}, [await self.blobs.get(sha256)]
         reader = self.lookups.get(str(words.get("parameter")))
         if reader is None or what not in ("get", "all"):
             raise PermanentFailure("it asked for something that it does not declare")
@@ -52,7 +59,7 @@ class Host:
         """It goes on."""
         self.touch()
         if self.watchers is not None:
-            self.watchers(done, total, note[:200])
+            self.watchers(done, total, _line(note)[:200])
 
     def spend(self, usd: float, tokens: int) -> None:
         """It cost something. Raises ValueError for what cannot be spent."""
@@ -63,9 +70,14 @@ class Host:
         """A line for the worker's log."""
         self._lines += 1
         if self._lines <= MOST_LINES:
-            self.logger.log(min(max(level, logging.DEBUG), logging.CRITICAL), "%s", message)
+            self.logger.log(min(max(level, logging.DEBUG), logging.CRITICAL), "%s", _line(message)[:LONGEST_LINE])
         elif self._lines == MOST_LINES + 1:
             self.logger.warning("more than %d lines in one run: the rest is left out", MOST_LINES)
+
+
+def _line(text: str) -> str:
+    """On one line, and without what a terminal would obey."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 async def packed(found: Iterable[Found], decoder: Decoder) -> tuple[list[list[Any]], list[bytes]]:

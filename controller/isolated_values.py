@@ -38,15 +38,13 @@ PLAIN = frozenset(
             "timedelta",
             "uuid",
         ),
-        *("url", "multi-host-url", "literal", "enum", "list", "tuple", "set", "frozenset", "dict", "json", "nullable"),
+        *("url", "multi-host-url", "literal", "list", "tuple", "set", "frozenset", "dict", "json", "nullable"),
         *("union", "tagged-union", "default", "definitions", "definition-ref", "model-fields", "model-field"),
         *("typed-dict", "typed-dict-field", "json-or-python", "lax-or-strict"),
     }
 )
 """Schemas that run no code of an author's."""
-CODE = frozenset(
-    {"serialization", "metadata", "default_factory", "default_factory_takes_data", "validate_default", "missing"}
-)
+CODE = frozenset({"serialization", "metadata", "default_factory", "default_factory_takes_data", "validate_default"})
 
 
 class Checker:
@@ -117,12 +115,15 @@ def _plain(schema: Any) -> Any:
         return {**_plain(schema["schema"]), **({"extra_behavior": extra} if extra else {}), **reference}
     if kind == "function-after":
         return {**_plain(schema["schema"]), **reference}
+    if kind == "enum":
+        # Its class may say in code what becomes of an unknown value.
+        return {"type": "literal", "expected": [member.value for member in schema["members"]], **reference}
     if (isinstance(kind, str) and kind not in PLAIN) or callable(schema.get("discriminator")):
         return {**ANY, **reference}
     kept = {name: value for name, value in schema.items() if name not in CODE and name != "computed_fields"}
     if kind == "default" and "default" not in kept:
         kept["default"] = None
-    if kind in ("literal", "enum"):
+    if kind == "literal":
         return {**kept, **reference}
     return {name: _part(name, value) for name, value in kept.items()}
 

@@ -25,11 +25,12 @@ SCOPES = 0b11
 """Abstract sockets and signals of processes outside (version 6)."""
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc", "/proc", "/sys", "/nix/store", "/opt")
 GUEST_SYSTEM = (
-    *("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/proc", "/sys/devices/system/cpu"),
+    *("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/sys/devices/system/cpu", "/proc/self", "/proc/cpuinfo"),
+    *("/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version", "/proc/sys/kernel", "/proc/sys/vm"),
     *("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/ssl", "/etc/pki", "/etc/fonts"),
     *("/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services"),
 )
-"""What a third party's code may read of the system: no accounts, no settings of other programs."""
+"""What a third party's code may read of the system: no accounts, no settings or command lines of other programs."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 

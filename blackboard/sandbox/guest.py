@@ -40,6 +40,9 @@ def converse(door: Door, charter: Mapping[str, Any]) -> None:
     try:
         allow_cpu(charter["start_s"])
         source = load(wanted["name"], wanted["origin"], wanted["where"])
+        # A file's module is named after its content.
+        if (source.version, source.function.__module__) != (wanted["version"], wanted["module"]):
+            raise PermanentFailure("it has changed since this worker began: restart the worker")
         unknown = [kind for kind in source.injected.values() if not is_handed_in(kind)]
         if unknown:
             name = getattr(unknown[0], "__name__", str(unknown[0]))

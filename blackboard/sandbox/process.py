@@ -179,12 +179,12 @@ class Child:
         what = self.charter.name or self.charter.target
         try:
             kind, meta, _ = await self.receive(MIB)
-        except (ChildGone, Oversized) as gone:
-            raise errors.PermanentFailure(f"the process for {what} ended while it was starting") from gone
-        if kind == ERROR:
             said = loads(meta)
-            raise errors.PermanentFailure(f"{what} cannot be loaded: {said['classes'][0]}: {said['message']}")
-        self.fenced = bool(loads(meta)["fenced"])
+            if kind == ERROR:
+                raise errors.PermanentFailure(f"{what} cannot be loaded: {said['classes'][0]}: {said['message']}")
+            self.fenced = bool(said["fenced"])
+        except (ChildGone, Oversized, LookupError, TypeError) as gone:
+            raise errors.PermanentFailure(f"the process for {what} ended while it was starting") from gone
 
     async def receive(self, room: int) -> tuple[int, bytes, bytes]:
         """One frame: kind, JSON part, raw part. Raises ChildGone, and Oversized for more than `room` bytes."""

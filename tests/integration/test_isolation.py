@@ -17,7 +17,7 @@ from tests.integration.guests import Open, guest, opened
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="these look at processes through /proc")
 
 SECRET = "canary-2f1c"
-SOURCES = ("calm", "healthy", "hostile", "hostile_plain", "mortal")
+SOURCES = ("calm", "healthy", "hostile", "hostile_plain", "mortal", "curious")
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ async def test_the_worker_s_secrets_are_out_of_sight(service: Open) -> None:
     assert SECRET not in found["text"]
     seen = json.loads(found["text"])
     assert "ANTHROPIC_API_KEY" not in seen["environment"]
-    assert seen["/etc/shadow"] == "PermissionError"
+    assert {seen[place] for place in seen if place != "environment"} == {"PermissionError"}
 
 
 async def test_nothing_beyond_its_process_is_in_reach(service: Open) -> None:
@@ -137,6 +137,12 @@ async def test_a_process_that_dies_is_tried_again(service: Open) -> None:
     assert "was killed" in (await service.end(board))["degraded"][0]["reason"]
     types = [record.type for record in await service.service.store.log(board)]
     assert types.count("activation.failed") == 3
+
+
+@pytest.mark.parametrize(("deed", "words"), [("blob-x", "no SHA-256"), ("entry-x", "entry name")])
+async def test_what_it_asks_for_is_looked_at(service: Open, deed: str, words: str) -> None:
+    (step,) = (await service.run(deed, "calm", "curious"))["degraded"]
+    assert words in step["reason"]
 
 
 async def test_a_warm_process_serves_many_and_one_with_leftovers_none(service: Open) -> None:

@@ -129,6 +129,7 @@ def of_file(folder: Path, body: str) -> Source:
         ("os._exit(4)", PermanentFailure, "ended while it was starting"),
         ("bytearray(10 << 30)", PermanentFailure, "MemoryError"),
         ("os.fork()", PermanentFailure, "Operation not permitted"),
+        ("[os.write(fd, b'{}' * 999) for fd in (3, 4)]", PermanentFailure, "while it was starting|cannot be loaded"),
     ],
 )
 async def test_what_a_module_does_while_it_is_imported(
@@ -140,6 +141,19 @@ async def test_what_a_module_does_while_it_is_imported(
     isolation = Isolation(Settings())
     try:
         with pytest.raises(error, match=words):
+            async with isolation.seat(source):
+                raise AssertionError("it must not start")
+    finally:
+        await isolation.close()
+
+
+async def test_a_file_that_was_edited_is_not_run_as_what_it_was(folder: Path, tmp_path: Path) -> None:
+    source = of_file(tmp_path / "plugins", "pass")
+    path = Path(source.where)
+    path.write_text(path.read_text() + "\nNEW = 1\n")
+    isolation = Isolation(Settings())
+    try:
+        with pytest.raises(PermanentFailure, match="changed since this worker began"):
             async with isolation.seat(source):
                 raise AssertionError("it must not start")
     finally:

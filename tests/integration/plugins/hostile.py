@@ -104,6 +104,14 @@ def hostile_plain(upload: Each[Upload]) -> Iterator[Finding]:
     globals()[f"{upload.filename}_"]()
 
 
+@knowledge_source(timeout=12, attempts=1)
+async def curious(upload: Each[Upload], blobs: Blobs, calm: Lookup[Calm]) -> Finding:
+    """Asks for what is not there."""
+    what, _, name = (upload.filename or "").partition("-")
+    found = await (blobs.get(f"../{name}") if what == "blob" else calm.get(f"../{name}"))
+    return Finding(n=1, text=str(found))
+
+
 @knowledge_source(timeout=10, attempts=3)
 def mortal(upload: Each[Upload]) -> Finding:
     """Its process dies each time."""
@@ -270,8 +278,8 @@ async def forge_() -> AsyncIterator[Finding]:
 async def look_() -> AsyncIterator[Finding]:
     """All it can see of its surroundings."""
     seen: dict[str, Any] = {"environment": dict(os.environ)}
-    places = (f"/proc/{os.getppid()}/environ", "/etc/shadow", "/proc/self/environ")
-    for place in (*places, *Path("/proc").glob("[0-9]*/environ")):
+    theirs = f"/proc/{os.getppid()}"
+    for place in (f"{theirs}/environ", f"{theirs}/cmdline", "/proc/1/cmdline", "/etc/shadow"):
         try:
             found = Path(place)
             seen[str(place)] = found.read_bytes().decode("utf-8", "replace")
