@@ -98,8 +98,9 @@ HOLD = Script("hold", ("lease",), ("holder", "ttl_ms"))
 RELEASE = Script("release", ("lease",), ("holder",))
 WIDEN = Script("widen", ("partitions",), ("count",))
 ATTEND = Script("attend", ("present", "served"), ("worker", "ttl_ms", "serves"))
+REGISTER = Script("register", ("sources",), ("edition", "source", "text"))
 
-SCRIPTS = (COMMIT, CLAIM, RENEW, RETIRE, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND)
+SCRIPTS = (COMMIT, CLAIM, RENEW, RETIRE, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER)
 
 
 def commit(
@@ -185,3 +186,8 @@ def widen(partitions: str, *, count: int) -> Call:
 def attend(present: str, served: str, *, worker: str, ttl_ms: int, serves: Sequence[str]) -> Call:
     """Answers the time, who is there, and when what was last served."""
     return Call(ATTEND, (present, served), (worker, ttl_ms, "\n".join(serves)))
+
+
+def register(sources: str, *, edition: int, source: str, text: bytes) -> Call:
+    """Answers the new edition, or 0; no text removes."""
+    return REGISTER.of(sources, edition, source, text)

@@ -21,6 +21,10 @@ key                        type    holds                                        
 `bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
 `bb:lease:<name>`          string  holder of a named lease                           its time to live
+`bb:{p}:idle:<board>:<activation>` string epoch of an activation that runs elsewhere  its source's idle time-out, from its
+                                   under an idle time-out                            last sign of progress on
+`bb:sources`               hash    source that runs elsewhere -> its registration;   fields: until the retention time after it
+                                   `#edition`: counts the changes of them            was unregistered
 `bb:partitions`            string  the largest number of partitions there ever was   for ever
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
 `bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that
@@ -44,6 +48,7 @@ BOARD_ID = re.compile(r"(0|[1-9][0-9]{0,4})-[a-z2-7]{26}\Z")
 PARTITIONS = "bb:partitions"
 PRESENT = "bb:{workers}:present"
 SERVED = "bb:{workers}:served"
+SOURCES = "bb:sources"
 BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs")
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
@@ -53,7 +58,9 @@ PATTERNS = tuple(
         rf"bb:\{{\d+\}}:b:\d+-[a-z2-7]{{26}}:({'|'.join(BOARD_PARTS)})\Z",
         rf"bb:\{{\d+\}}:({'|'.join(PARTITION_PARTS)})\Z",
         r"bb:\{\d+\}:boards:.*\Z",
+        r"bb:\{\d+\}:idle:\d+-[a-z2-7]{26}:.+\Z",
         r"bb:lease:.+\Z",
+        r"bb:sources\Z",
         r"bb:partitions\Z",
         r"bb:\{workers\}:(present|served)\Z",
     )
@@ -136,3 +143,8 @@ def progress(board: str) -> str:
 def lease(name: str) -> str:
     """A named lease."""
     return f"bb:lease:{name}"
+
+
+def idle(board: str, activation: str) -> str:
+    """What is gone once an activation that runs elsewhere has shown no progress for its idle time-out."""
+    return f"bb:{{{partition_of(board)}}}:idle:{board}:{activation}"

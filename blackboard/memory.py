@@ -42,7 +42,7 @@ class MemoryStore:
         self._changed = asyncio.Event()
         self._held: dict[str, tuple[str, int]] = {}
         self._orphans: dict[int, set[str]] = {}
-        self._present: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._present: dict[tuple[str, ...], int] = {}
         self._served: dict[str, int] = {}
         self._listeners: list[Listener] = []
         self._watchers: dict[str, set[asyncio.Queue[bytes]]] = {}
@@ -124,16 +124,19 @@ class MemoryStore:
     async def attend(self, worker: str, serves: Sequence[str], ttl_ms: int) -> Presence:
         """See ports.Store."""
         now = self._clock()
-        self._present.pop(worker, None)
+        self._present.pop((worker, *serves), None)
         if ttl_ms > 0:
-            self._present[worker] = (now + ttl_ms, tuple(serves))
+            self._present[worker, *serves] = now + ttl_ms
         self._served.update(dict.fromkeys(serves, now))
         return await self.presence()
 
     async def presence(self) -> Presence:
         """See ports.Store."""
         now = self._clock()
-        there = {worker: serves for worker, (until, serves) in self._present.items() if until > now}
+        there: dict[str, tuple[str, ...]] = {}
+        for (worker, *serves), until in self._present.items():
+            if until > now:
+                there[worker] = (*there.get(worker, ()), *serves)
         return Presence(now, there, dict(self._served))
 
     async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:

@@ -155,6 +155,10 @@ def leases_of(flat: Sequence[bytes]) -> dict[str, LeaseRow]:
 def presence_of(reply: Sequence[Any]) -> Presence:
     """Who is there, from what `attend.lua` answers."""
     now, present, flat = reply
-    workers = {name: tuple(words) for name, *words in (member.decode().split("\n") for member in present)}
+    workers: dict[str, tuple[str, ...]] = {}
+    for member in present:
+        # Those that serve over HTTP say what they serve source by source.
+        name, *words = member.decode().split("\n")
+        workers[name] = (*workers.get(name, ()), *words)
     heard = {word.decode(): int(float(at)) for word, at in zip(flat[::2], flat[1::2], strict=True)}
     return Presence(int(now), workers, heard)

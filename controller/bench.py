@@ -25,7 +25,8 @@ from blackboard.events import LogRecord
 from blackboard.memory import MemoryStore
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
-from controller.activation import Ledger, Run
+from controller.activation import Run
+from controller.fenced import Ledger
 from controller.inputs import Decoder
 from controller.isolated import Isolation
 from controller.queue import Wake
@@ -218,7 +219,7 @@ class Bench:
             spent = Ledger()
             services[contract.Spending] = spent
             run = WatchedRun(
-                self.store, source, self.id, activation, claimed, services, decoder, 0.0, self._isolation, spent
+                self.store, source, self.id, activation, claimed, 0.0, services, decoder, self._isolation, spent=spent
             )
             await run.execute()
             if run.failed is not None:

@@ -15,11 +15,13 @@ from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
 from blackboard.doors import SCRIPTS, Script
+from blackboard.elsewhere import Elsewhere
 from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.levels import Report
 from blackboard.pipe import Pipe
+from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
 from blackboard.sandbox.pool import Sandboxes
 from blackboard.store import RedisStore
@@ -28,6 +30,9 @@ from controller.desk import Desk
 from controller.isolated import Isolation
 from controller.loop import Controller
 from controller.queue import ENQUEUE, POP, Queue
+from controller.remote.directory import Directory
+from controller.remote.wakeups import WakeUps
+from controller.remote.work import Work
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
@@ -43,13 +48,25 @@ class Service:
     url: str
     store: RedisStore
     blobs: Blobs
-    sources: tuple[Source, ...]
-    broken: tuple[Broken, ...]
+    directory: Directory
+    unloaded: tuple[Broken, ...]
+    """Plug-ins that could not be loaded."""
     desk: Desk
     feed: Feed
     queue: Queue
+    work: Work
     controller: Controller | None = None
     worker: ActivationWorker | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What new boards may begin with."""
+        return self.directory.active
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        """Plug-ins that could not be loaded, and registrations that do not fit those that were."""
+        return (*self.unloaded, *self.directory.broken)
 
     async def why(self, board: str) -> list[Any] | None:
         """Why each source acted or did not; None for an unknown board."""
@@ -62,7 +79,9 @@ class Service:
             folded.values[key] = await self.store.resolve(value)
         presence, leases = await self.store.presence(), await self.store.leases(board)
         versions = {source.name: source.version for source in self.sources}
-        return why_board(folded, self.sources, presence.at, leases, Staff(presence, versions, self.settings.adopt_ms))
+        return why_board(
+            folded, self.directory.known, presence.at, leases, Staff(presence, versions, self.settings.adopt_ms)
+        )
 
 
 def render(report: Report) -> str:
@@ -74,14 +93,20 @@ def render(report: Report) -> str:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, *, roles: frozenset[str] = ALL_ROLES, sources: Sequence[Source] | None = None
+    settings: Settings,
+    *,
+    roles: frozenset[str] = ALL_ROLES,
+    sources: Sequence[Source] | None = None,
+    remote: bool = True,
 ) -> AsyncIterator[Service]:
-    """Run the roles asked for until the block ends; leaving it drains. `sources`: instead of the ones installed.
+    """Run the roles asked for until the block ends; leaving it drains.
 
-    Raises ServerUnfit, StorageUnavailable, ContractError.
+    `sources`: instead of the ones installed; `remote`: whether new boards include those registered over HTTP. Raises
+    ServerUnfit, StorageUnavailable, ContractError.
     """
     async with AsyncExitStack() as stack:
         service = await _assemble(settings, stack, sources)
+        await _follow_sources(service, stack, remote=remote)
         if "controller" in roles:
             await _start_controller(service, stack)
         if "worker" in roles:
@@ -122,9 +147,34 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     feed = Feed(store, ping_s=settings.ping_s)
     await feed.start()
     stack.push_async_callback(feed.close)
-    return Service(
-        settings, url, store, blobs, tuple(found), tuple(broken), Desk(store, blobs, found, settings), feed, queue
-    )
+    directory = Directory(found, Registrations(store.line(0)), keep_s=settings.retention_s)
+    wakeups = WakeUps(queue, lambda: client_of(settings.queue_url or url, connections=1))
+    stack.push_async_callback(wakeups.close)
+    work = Work(store=store, reads=Elsewhere(store.line), directory=directory, wakeups=wakeups, settings=settings)
+    desk = Desk(store, blobs, found, settings)
+    return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work)
+
+
+async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:
+    """Learn which sources are registered, now and from now on."""
+    directory = service.directory
+
+    def changed(names: frozenset[str]) -> None:
+        if remote:
+            service.desk.know(directory.active)
+        if service.controller is not None:
+            service.controller.know(directory.known, names)
+
+    directory.listen(changed)
+    await directory.refresh()
+    following = asyncio.create_task(directory.follow())
+
+    async def end() -> None:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+    stack.push_async_callback(end)
 
 
 async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitStack) -> Coalescer:
@@ -154,9 +204,10 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
     controller = Controller(
         store=service.store,
         queue=service.queue,
-        sources=service.sources,
+        sources=service.directory.known,
         settings=service.settings,
         with_store=not _apart(service.settings),
+        meet=service.directory.meet,
     )
     service.controller = controller
     await _run(controller.serve(), controller.stop, stack)
@@ -179,10 +230,11 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
     tokens = client_of(url, connections=1)
     stack.push_async_callback(pool_client.aclose)
     stack.push_async_callback(tokens.aclose)
-    chosen = [source for source in service.sources if not settings.only or source.name in settings.only]
-    unknown = set(settings.only) - {source.name for source in service.sources}
+    local = service.directory.local
+    chosen = [source for source in local if not settings.only or source.name in settings.only]
+    unknown = set(settings.only) - {source.name for source in local}
     if unknown or not chosen:
-        known = ", ".join(source.name for source in service.sources)
+        known = ", ".join(source.name for source in local)
         raise UsageError(f"there is no source {', '.join(sorted(unknown)) or 'at all'}", hint=f"there are: {known}")
     worker = ActivationWorker(
         store=service.store,

@@ -72,9 +72,13 @@ class Desk:
     def __init__(self, store: Store, blobs: Putter, sources: Sequence[Source], settings: Settings) -> None:
         self._store = store
         self._blobs = blobs
+        self._settings = settings
+        self.know(sources)
+
+    def know(self, sources: Sequence[Source]) -> None:
+        """The sources that boards may begin with from now on."""
         self._sources = {source.name: source for source in sources}
         self._outputs = {source.name: frozenset(kind.level for kind in source.outputs) for source in sources}
-        self._settings = settings
         self.levels = known_levels(sources)
 
     async def view(self, board: str, *, tenant: str = "default") -> BoardView:

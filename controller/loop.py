@@ -14,6 +14,7 @@ import secrets
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 import structlog
@@ -25,7 +26,7 @@ from blackboard.events import LogRecord
 from blackboard.ports import Change, Due, Store
 from controller.queue import Queue
 from controller.settings import Settings
-from controller.turns import Desk, Turns
+from controller.turns import Desk, Meet, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +50,16 @@ class Controller:
         settings: Settings,
         with_store: bool,
         most_boards: int = 4096,
+        meet: Meet | None = None,
     ) -> None:
         """`with_store`: the queue's commands travel on the store's own connection, in the order they are issued."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
         self._queue = queue
         self._settings = settings
-        self._turns = Turns(store=store, queue=queue, sources=sources, settings=settings, with_store=with_store)
+        self._turns = Turns(
+            store=store, queue=queue, sources=sources, settings=settings, with_store=with_store, meet=meet
+        )
         self._desks: OrderedDict[str, Desk] = OrderedDict()
         self._most = most_boards
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -73,6 +77,13 @@ class Controller:
     def partitions(self) -> frozenset[int]:
         """The partitions held now."""
         return frozenset(self._cursors)
+
+    def know(self, sources: Sequence[Source], changed: AbstractSet[str]) -> None:
+        """The sources there are now, and the names of those that changed. Boards they concern are looked at."""
+        self._turns.know(sources, changed)
+        for board, desk in list(self._desks.items()):
+            if desk.plan is not None and any(f'"{name}"' in desk.plan.head.get("sources", "") for name in changed):
+                self._mark(board, desk)
 
     async def serve(self) -> None:
         """Decide until `stop`. Errors of the server are waited out."""

@@ -6,6 +6,7 @@ board's agenda is the record of work, and the sweeper sends a wake-up again when
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from blackboard.doors import Call, Script
 Class = Literal["interactive", "batch"]
 CLASSES: tuple[Class, ...] = ("interactive", "batch")
 FUNCTION = "activate"
+PORTION = 256
 JOB_TTL_MS = 30 * 86_400_000
 """arq's own day would let a job expire, without a hook, while it waits in a long queue."""
 
@@ -143,6 +145,17 @@ class Queue:
             ]
 
         return jobs()
+
+    async def poke(self, wake: str) -> None:
+        """Leave a token on a list that somebody blocks on."""
+        await asyncio.gather(self._line.issue(("LPUSH", wake, "1")), self._line.issue(("PEXPIRE", wake, 10_000)))
+
+    async def clear(self, source: str, version: str) -> None:
+        """Drop every wake-up that waits for a version of a source."""
+        wanted = [(queue_name(source, version, priority), source, PORTION) for priority in CLASSES]
+        while await self.pop(wanted, PORTION):
+            pass
+        await asyncio.gather(*(self._line.issue(("DEL", wake_name(queue))) for queue, _, _ in wanted))
 
     async def depth(self, source: str, version: str) -> int:
         """Jobs waiting for a version of a source, both classes."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -28,6 +29,8 @@ from controller.settings import Settings
 log = structlog.get_logger(__name__)
 
 MOST_GRAPHS = 256
+Meet = Callable[[Iterable[str]], Awaitable[None]]
+"""Looks for sources of these names, should they not be known yet."""
 
 
 START = secrets.randbits(40)
@@ -51,6 +54,8 @@ class Desk:
     """Something was heard, while a turn was under way, that is not this controller's own decision."""
     wakes: dict[str, int] = field(default_factory=dict)
     """Activation -> number of its last wake-up."""
+    edition: int = 0
+    """Of the sources, as `plan` knows them."""
     next_at: int | None = None
     """When the next retry is due, by the server's clock."""
 
@@ -76,7 +81,14 @@ class Turns:
     """Takes turns for boards. `with_store`: the queue's commands travel on the store's own connection, in order."""
 
     def __init__(
-        self, *, store: Store, queue: Waker, sources: Sequence[Source], settings: Settings, with_store: bool
+        self,
+        *,
+        store: Store,
+        queue: Waker,
+        sources: Sequence[Source],
+        settings: Settings,
+        with_store: bool,
+        meet: Meet | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -88,6 +100,16 @@ class Turns:
         self.watching_since = 0
         """When it was read first, by the server's clock."""
         self._graphs: dict[tuple[str, ...], Graph] = {}
+        self._meet = meet
+        self._edition = 0
+
+    def know(self, sources: Sequence[Source], changed: AbstractSet[str]) -> None:
+        """The sources there are now, and the names of those that changed: plans that hold them are made anew."""
+        self._sources = tuple(sources)
+        self._edition += 1
+        for words in list(self._graphs):
+            if not words[0] or not changed.isdisjoint(_named(words)):
+                del self._graphs[words]
 
     async def take(self, board: str, desk: Desk, *, fresh: bool, now: Callable[[], int]) -> bool:
         """Decide until there is nothing to do. Whether the board has ended or is gone. Raises StorageError."""
@@ -168,9 +190,13 @@ class Turns:
         return found
 
     async def _catch_up(self, board: str, desk: Desk) -> None:
+        if desk.edition != self._edition:
+            desk.edition = self._edition
+            if desk.plan is not None and desk.plan.graph is not await self._graph(desk.plan.head):
+                desk.words = ()  # the plan is made anew, once what happened meanwhile is known
         plan = desk.plan
         if plan is None and desk.heard and desk.heard[0].revision == 1:
-            plan = desk.plan = Plan(board, self._graph(desk.heard[0].head))
+            plan = desk.plan = Plan(board, await self._graph(desk.heard[0].head))
             desk.words = graph_words(desk.heard[0].head)
         if plan is not None:
             while desk.heard and desk.heard[0].revision <= plan.revision + 1:
@@ -191,7 +217,7 @@ class Turns:
         folded = await self._store.projection(board)
         if folded is None:
             return
-        graph = self._graph(folded.head)
+        graph = await self._graph(folded.head)
         for key, value in folded.values.items():
             if key.partition("/")[0] in graph.valued:
                 folded.values[key] = await self._store.resolve(value)
@@ -212,9 +238,12 @@ class Turns:
             values[key] = await self._store.resolve(values[key])
         return replace(record, values=values)
 
-    def _graph(self, head: Mapping[str, str]) -> Graph:
+    async def _graph(self, head: Mapping[str, str]) -> Graph:
         words = graph_words(head)
         if words not in self._graphs:
+            if self._meet is not None:
+                # A board may come here before the news of a source it began with.
+                await self._meet(_named(words))
             if len(self._graphs) >= MOST_GRAPHS:
                 self._graphs.clear()  # whoever submits chooses goals and sources
             self._graphs[words] = graph_of(head, self._sources)
@@ -272,6 +301,12 @@ class Turns:
             due=tuple(due),
             body=body,
         )
+
+
+def _named(words: Sequence[str]) -> set[str]:
+    """The sources and shadows that a board's graph is made of."""
+    sources, _, shadows, *_ = words
+    return {name for text in (sources, shadows) if text for name in orjson.loads(text)}
 
 
 def _next_retry(plan: Plan) -> int | None:

@@ -31,7 +31,8 @@ from blackboard.ports import Store
 from blackboard.presence import words_of
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
-from controller.activation import Ledger, Run
+from controller.activation import Run
+from controller.fenced import Ledger
 from controller.inputs import Decoder
 from controller.isolated import Isolation
 from controller.push import PushWorker
@@ -233,9 +234,8 @@ class ActivationWorker:
         self._running[board, activation] = running
         spent = Ledger() if contract.Spending in source.injected.values() else None
         run = Run(
-            self._store, source, board, claimed.activation, claimed,
-            self._services_for(source, board, claimed.activation, spent), self._decoder, self._settings.backoff_s,
-            self._isolation, spent,
+            self._store, source, board, claimed.activation, claimed, self._settings.backoff_s,
+            self._services_for(source, board, claimed.activation, spent), self._decoder, self._isolation, spent=spent,
         )  # fmt: skip
         try:
             # Its queue is that of our version; should it have come some other way, it goes on to where it belongs.

@@ -88,7 +88,7 @@ async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings,
     from controller.live import Tracker, painter_for
 
     configure_logs(settings, level=None if debug else "error")
-    async with open_service(settings, roles=frozenset({"controller", "worker"})) as service:
+    async with open_service(settings, roles=frozenset({"controller", "worker"}), remote=False) as service:
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
         submissions = [await _submission(service, file, asked) for file in files]

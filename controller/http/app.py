@@ -12,11 +12,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from blackboard import __version__
 from blackboard.events import TYPES
-from controller.http import activations, backfills, boards, documents, entries, events, health, report
+from controller.http import (
+    activations,
+    backfills,
+    blobs,
+    boards,
+    documents,
+    entries,
+    events,
+    health,
+    remote,
+    report,
+    sources,
+)
 from controller.http.door import Api
 from controller.http.models import FileDocument, Problem, TextDocument
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
+from controller.remote.declaration import Declaration
+from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 
 MOST_HEADER = 16 << 10
 MOST_TARGET = 8 << 10
@@ -75,7 +89,8 @@ def create_app(service: Api) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.api = service
-    for resource in (documents, boards, backfills, report, entries, events, activations, health):
+    resources = (documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, health)
+    for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
         app.router.routes.extend(resource.router.routes)
     app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)
@@ -104,7 +119,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     if "BoardEvent" in schemas:
         return document
-    for model in (Problem, TextDocument, FileDocument):
+    for model in (Problem, TextDocument, FileDocument, Declaration, ClaimRequest, RenewRequest, CommitRequest):
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))
         schemas[model.__name__] = described

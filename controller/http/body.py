@@ -47,11 +47,11 @@ async def received(request: Request, limit: int) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def read_json(request: Request, *, accept: str = "application/json") -> Any:
+async def read_json(request: Request, *, accept: str = "application/json", limit: int = MOST_JSON) -> Any:
     """The body as strict JSON. Raises Problem; `accept`: what the answer to another media type names."""
     if media_type(request) != "application/json":
         raise Problem("unsupported-media-type", headers={"Accept": accept, "Accept-Post": accept})
-    return loads(b"".join([chunk async for chunk in received(request, MOST_JSON)]))
+    return loads(b"".join([chunk async for chunk in received(request, limit)]))
 
 
 async def read_options(request: Request, model: type[M]) -> M:

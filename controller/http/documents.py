@@ -74,6 +74,7 @@ async def submit(request: Request) -> Response:
 
 async def _text_document(request: Request) -> Submission:
     given = validated(TextDocument, await read_json(request, accept=ACCEPTED))
+    await _meet(request, given)
     if declares_entities(given.text):
         raise Problem("document-unsafe")
     if given.filename is not None:
@@ -93,6 +94,7 @@ async def _file_document(request: Request, boundary: str) -> Submission:
             raise Problem("validation-error", errors=[(f"/{part.name}", "is given twice")])
         if part.name == "file":
             # Options that came first are checked before a byte of the file is kept.
+            await _meet(request, _options(fields))
             api.desk.check(_submission(request, _options(fields)))
             kept = (*await _keep(api, part), part)
         elif part.filename is not None:
@@ -100,6 +102,7 @@ async def _file_document(request: Request, boundary: str) -> Submission:
         else:
             fields[part.name] = await part.text(MOST_FIELD)
     options = _options(fields)
+    await _meet(request, options)
     if kept is None:
         raise Problem("validation-error", errors=[("/file", "is missing")])
     sha256, size, part = kept
@@ -107,6 +110,14 @@ async def _file_document(request: Request, boundary: str) -> Submission:
     return _submission(
         request, options, sha256=sha256, size=size, filename=part.filename or None, declared_type=declared or None
     )
+
+
+async def _meet(request: Request, options: DocumentOptions) -> None:
+    """What is asked for may have been registered a moment ago, in another process."""
+    api = api_of(request)
+    if not api.desk.levels.keys() >= set(options.goal):
+        await api.directory.refresh()
+    await api.directory.meet(options.sources)
 
 
 def _boundary(request: Request) -> str:

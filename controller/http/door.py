@@ -19,6 +19,8 @@ from blackboard.ports import Store
 from blackboard.registry import Broken
 from controller.desk import Desk
 from controller.http.problems import Problem
+from controller.remote.directory import Directory
+from controller.remote.work import Work
 from controller.settings import Settings
 from controller.views import BoardView
 
@@ -37,6 +39,9 @@ class BlobStore(Protocol):
     async def put_stream(self, chunks: Any, limit: int) -> tuple[str, int]:
         """Keep what a stream yields; SHA-256 and size."""
 
+    async def get(self, sha256: str) -> bytes:
+        """A blob's bytes."""
+
     async def has(self, sha256: str) -> bool:
         """Whether a blob is there."""
 
@@ -54,6 +59,10 @@ class Api(Protocol):
     def feed(self) -> Feed: ...
     @property
     def sources(self) -> Sequence[Source]: ...
+    @property
+    def directory(self) -> Directory: ...
+    @property
+    def work(self) -> Work: ...
     @property
     def settings(self) -> Settings: ...
     @property

@@ -34,8 +34,13 @@ def _read(request: Request, name: str) -> Tags | None:
 
 def unchanged(request: Request, version: int) -> bool:
     """Whether a GET may be answered with 304: If-None-Match names this version (compared weakly)."""
+    return unchanged_tag(request, str(version))
+
+
+def unchanged_tag(request: Request, tag: str) -> bool:
+    """The same for a tag that is no version."""
     tags = _read(request, "If-None-Match")
-    return tags == "*" or (tags is not None and any(opaque == str(version) for _, opaque in tags))
+    return tags == "*" or (tags is not None and any(opaque == tag for _, opaque in tags))
 
 
 def expected(request: Request) -> Literal["new", "any"] | list[int]:

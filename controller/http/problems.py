@@ -79,6 +79,16 @@ CATALOGUE: Mapping[str, Kind] = {
         409, "The source is on the board", "It is there already, in the version there is. Retrying runs what failed."
     ),
     "conflict": Kind(409, "Conflict", "What was checked no longer held."),
+    "fenced": Kind(409, "Not yours any more", "The activation is another worker's by now, or it has ended."),
+    "cancelled": Kind(409, "Cancelled", "The activation was cancelled, or its board has ended: stop working on it."),
+    "out-of-order": Kind(409, "Out of order", "An activation's commits are numbered 1, 2, 3..., one after the other."),
+    "source-taken": Kind(
+        409, "The name is taken", "A source of that name is installed here, or is another registrant's."
+    ),
+    "version-taken": Kind(
+        409, "The version is taken", "It was declared with other inputs or outputs; give the changed source a new one."
+    ),
+    "too-many-sources": Kind(409, "Too many sources", "No more sources can be registered; unregister one first."),
     "precondition-failed": Kind(
         412, "Precondition failed", "The entry is not at the version the request asked for; read it again."
     ),

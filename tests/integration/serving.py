@@ -19,6 +19,7 @@ from blackboard.registry import Broken
 from controller.desk import Desk
 from controller.http.app import create_app
 from controller.http.server import Server, make_server
+from controller.remote.directory import Directory
 from controller.settings import Settings
 
 
@@ -43,6 +44,18 @@ def report(page: All[Page]) -> Report:
 SOURCES = (intake, pages, report)
 
 
+class NoRegistrations:
+    """`blackboard.registrations` where nobody ever registered."""
+
+    async def edition(self) -> int:
+        """None was changed."""
+        return 0
+
+    async def all(self) -> tuple[int, dict[str, bytes]]:
+        """None is there."""
+        return 0, {}
+
+
 @dataclass
 class Small:
     """What `create_app` asks for, without controller or workers."""
@@ -52,10 +65,12 @@ class Small:
     settings: Settings
     sources: Sequence[Source] = SOURCES
     broken: Sequence[Broken] = (Broken("dates", "dates:dates", "ModuleNotFoundError: dates"),)
+    directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)
 
     def __post_init__(self) -> None:
+        self.directory = Directory(self.sources, NoRegistrations(), keep_s=1)  # type: ignore[arg-type]
         self.desk = Desk(self.store, self.blobs, self.sources, self.settings)
         self.feed = Feed(self.store, ping_s=self.settings.ping_s)
 

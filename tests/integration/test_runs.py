@@ -170,9 +170,9 @@ async def test_rolling_restarts_and_moved_inputs_are_no_losses(redis_url: str, t
             board,
             claimed.activation,
             claimed,
+            0.01,
             {},
             Decoder(running.store),
-            0.01,
             Isolation(running.settings),
         )
         assert await run._stale() == "stale"
@@ -210,9 +210,9 @@ async def test_a_reviser_lost_after_it_wrote_its_own_input_is_taken_over(redis_u
             board,
             claimed.activation,
             claimed,
+            0.01,
             {},
             Decoder(running.store),
-            0.01,
             Isolation(running.settings),
         )
         half = Put("sheet/0001", orjson.dumps({"number": 1, "text": "half polished"}))

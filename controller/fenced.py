@@ -1,0 +1,253 @@
+"""What a claimed activation writes, whoever runs it: contributions and its end, all fenced by (activation, epoch).
+
+Once somebody else has claimed it, nothing of ours lands. The last commit finishes the activation in the same step, so there
+is at most one effective contribution per activation. The worker runs sources on top of this, and so does the door through
+which sources that run elsewhere contribute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from blackboard.contract import Source
+from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, is_shadow, level_of
+from blackboard.errors import BlackboardError, PermanentFailure
+from blackboard.ports import Store
+from blackboard.sandbox.child import words
+from controller.inputs import Looked
+
+log = structlog.get_logger(__name__)
+
+TURNS = 4
+"""Turns of the loop by which the controller in this process goes first: what follows this run need not wait for its end."""
+MOST_STALES = 10
+MOST_LOSSES = 3
+LONGEST_BACKOFF_S = 60.0
+TOLD = frozenset({"error", "retry_at", "dead", "quality", "said"})
+"""Words on an activation that hold for one record only."""
+
+
+class Ledger:
+    """`contract.Spending` of one activation."""
+
+    def __init__(self) -> None:
+        self.usd, self.tokens = 0.0, 0
+
+    def __call__(self, usd: float = 0.0, tokens: int = 0) -> None:
+        """See contract.Spending."""
+        if not (0 <= usd < math.inf and tokens >= 0):
+            raise ValueError(f"{usd} USD and {tokens} tokens cannot be spent")
+        self.usd += usd
+        self.tokens += tokens
+
+
+class Lost(Exception):
+    """The activation is no longer ours, or its board has ended: stop, write nothing."""
+
+
+class Moved(Exception):
+    """A check of one of our commits no longer held: end as stale."""
+
+
+@dataclass(slots=True)
+class Fenced:
+    """One claimed activation, and what it has written so far."""
+
+    store: Store
+    source: Source
+    board: str
+    activation: Activation
+    claimed: Claimed
+    backoff_s: float
+    spent: Ledger | None = field(default=None, kw_only=True)
+    looked: Looked = field(default_factory=Looked, init=False)
+    answer: Answer | None = field(default=None, init=False)
+    """To the latest commit."""
+    left: Activation | None = field(default=None, init=False)
+    """The record as the latest commit that wrote it left it."""
+    _commits: int = field(default=0, init=False)
+    _named: set[str] = field(default_factory=set, init=False)
+    """Keys the source asked for, whether or not they changed."""
+    _produced: set[str] = field(default_factory=set, init=False)
+    _versions: dict[str, int] = field(default_factory=dict, init=False)
+    _confidences: dict[str, float] = field(default_factory=dict, init=False)
+    """Of what was contributed to the level this activation was awarded for."""
+    _buffer: list[Put] = field(default_factory=list, init=False)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The controller's words on this activation."""
+        return self.activation.data
+
+    @property
+    def _owner(self) -> str:
+        """Whose contributions these are: the source's, or its shadow's."""
+        return str(self.data.get("source", self.source.name))
+
+    @property
+    def _prefix(self) -> str:
+        """What stands before the keys of a shadow's contributions."""
+        return f"{self._owner}." if is_shadow(self._owner) else ""
+
+    def _check_losses(self) -> None:
+        """Raises PermanentFailure when too many of its workers were lost for another to try."""
+        if self._losses() >= MOST_LOSSES:
+            raise PermanentFailure(
+                f"its worker was lost {MOST_LOSSES} times in a row",
+                hint="the document or the source may kill its process",
+            )
+
+    def _check_inputs(self) -> None:
+        absent = {read.key for read in self.claimed.reads if read.value is None}
+        if any(checked and key in absent for key, _, checked in self.activation.inputs):
+            raise Moved  # a claim made twice, its first answer lost, reads what is there the second time
+
+    async def _finish(self, status: str) -> str:
+        writes: list[Put | Retract] = [*self._buffer]
+        if self._prefix or not self.source.revises:
+            named = {put.key for put in self._buffer}
+            left = {*self.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
+            writes += [Retract(key, self._owner) for key in sorted(left)]
+        record = self._record(status, wrote=sorted(self._named), **self._quality())
+        await self._commit("contribution.committed", puts=writes, agenda=record, checked=True)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        return status
+
+    def _quality(self) -> dict[str, float]:
+        """The mean confidence of what was contributed to the level this activation was awarded for."""
+        if "award" not in self.data:
+            return {}
+        self._weigh(self._buffer)
+        values = self._confidences.values()
+        return {"quality": round(sum(values) / len(values), 4) if values else 0.0}
+
+    def _weigh(self, puts: Iterable[Put | Retract]) -> None:
+        level = self.data["award"]["level"]
+        mine = (put for put in puts if isinstance(put, Put) and level_of(put.key) == level)
+        self._confidences.update((put.key, put.confidence) for put in mine)
+
+    async def _stale(self) -> str:
+        stales = int(self.data.get("stales", 0)) + 1
+        if stales >= MOST_STALES:
+            return await self._fail(PermanentFailure(f"its inputs or outputs moved {stales} times while it ran"))
+        return await self._end(self._record("stale", stales=stales), "contribution.committed", {"stale": stales})
+
+    async def give_back(self) -> str:
+        """Set it back to pending, for another worker."""
+        returned = int(self.data.get("returned", 0)) + 1
+        record = AgendaWrite(self._record("pending", returned=returned).activation, 0)
+        return await self._end(record, "activation.retried", {"reason": "its worker stops"})
+
+    async def _fail(self, error: BaseException) -> str:
+        attempts = int(self.data.get("attempts", 0)) + 1
+        final = isinstance(error, PermanentFailure) or attempts >= self.source.attempts
+        said = {
+            "type": type(error).__name__,
+            "slug": getattr(error, "slug", "source-failed"),
+            "message": words(error) or type(error).__name__,
+        }
+        if isinstance(error, BlackboardError) and error.hint:
+            said["hint"] = words(error.hint)
+        if not isinstance(error, BlackboardError):
+            log.warning("source.raised", source=self.source.name, board=self.board, exc_info=error)
+        more: dict[str, Any] = {"attempts": attempts, "error": said}
+        due: int | None = None
+        if final:
+            more["dead"] = True
+        else:
+            # Full jitter (Brooker 2015): anywhere between now and the doubled ceiling.
+            due = int(random.uniform(0, min(LONGEST_BACKOFF_S, self.backoff_s * 2**attempts)) * 1000)
+            more["retry_at"] = await self.store.now() + due
+        record = AgendaWrite(self._record("failed", **more).activation, due)
+        puts, self._buffer = self._buffer, []
+        return await self._end(record, "activation.failed", {"error": said, "final": final}, puts)
+
+    async def _end(self, record: AgendaWrite, type: str, body: Mapping[str, Any], puts: list[Put] | None = None) -> str:
+        try:
+            await self._commit(type, puts=puts or [], agenda=record, body=body)
+        except Lost:
+            return "lost"
+        except Moved:
+            await self._commit(type, puts=[], agenda=record, body=body)
+        return record.activation.status
+
+    async def _commit(
+        self,
+        type: str,
+        *,
+        puts: list[Put] | list[Put | Retract],
+        agenda: AgendaWrite | None = None,
+        body: Mapping[str, Any] | None = None,
+        checked: bool = False,
+    ) -> Answer:
+        epoch = self.activation.epoch
+        if "award" in self.data:
+            self._weigh(puts)
+        self.answer = answer = await self.store.commit(
+            self.board,
+            Commit(
+                type=type,
+                by=self._owner,
+                id=self._commit_id(),
+                mode="reviser" if self.source.revises and not self._prefix else "source",
+                activation=self.activation.id,
+                writes=tuple(puts),
+                checks=self._checks(puts, inputs=checked or bool(puts)),
+                fence=(self.activation.id, epoch),
+                agenda=(agenda,) if agenda else (),
+                body=body or {},
+                note=True,
+            ),
+        )
+        if answer.status == "conflict":
+            raise Moved
+        if not answer.ok:
+            raise Lost
+        if agenda is not None:
+            self.left = agenda.activation
+        for _, key, version in answer.wrote:
+            self._produced.add(key)
+            if version:
+                self._versions[key] = version
+        return answer
+
+    def _commit_id(self) -> str:
+        self._commits += 1
+        return f"{self.activation.id}:{self.activation.epoch}:{self._commits}"
+
+    def _checks(self, puts: list[Put] | list[Put | Retract], *, inputs: bool) -> tuple[tuple[str, int], ...]:
+        """Versions that must hold: Each and Group inputs as they were claimed, outputs as we last wrote them."""
+        checks: dict[str, int] = {}
+        if inputs:
+            checks = {key: version for key, version, checked in self.activation.inputs if checked}
+        for put in puts:
+            if put.key in self._versions:
+                checks[put.key] = self._versions[put.key]
+        for key in checks.keys() & self._versions.keys():
+            checks[key] = self._versions[key]
+        return tuple(checks.items())
+
+    def _record(self, status: Any, **more: Any) -> AgendaWrite:
+        data = {key: value for key, value in self.data.items() if key not in TOLD}
+        if status == "done":
+            data.pop("previous", None)
+        if self.looked:
+            data["lookups"] = self.looked.as_data()
+        if self.spent is not None and (self.spent.usd or self.spent.tokens):
+            data["usd"] = round(float(data.get("usd", 0.0)) + self.spent.usd, 6)
+            data["tokens"] = int(data.get("tokens", 0)) + self.spent.tokens
+        data.update(more)
+        return AgendaWrite(Activation(self.activation.id, status, self.activation.epoch, self.activation.inputs, data))
+
+    def _losses(self) -> int:
+        """Epochs that ended without a word: neither a failure, nor given back, nor stale."""
+        told = sum(int(self.data.get(word, 0)) for word in ("attempts", "returned", "stales"))
+        return self.activation.epoch - 1 - told

@@ -1,0 +1,1 @@
+"""Knowledge sources that run elsewhere: declared and served over HTTP, in any language."""
