@@ -4,6 +4,7 @@ from blackboard.contract import (
     All,
     Bid,
     Blobs,
+    Boards,
     Contribution,
     Each,
     Group,
@@ -24,6 +25,7 @@ from blackboard.errors import (
     TransientFailure,
 )
 from blackboard.levels import (
+    Child,
     Claim,
     Document,
     Entities,
@@ -50,6 +52,8 @@ __all__ = [
     "Bid",
     "BlackboardError",
     "Blobs",
+    "Boards",
+    "Child",
     "Claim",
     "Contribution",
     "Document",

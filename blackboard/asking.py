@@ -51,7 +51,7 @@ def check_handed_in(source: str, parameter: str, hint: Any) -> None:
         raise ContractError(
             f"{where} is of type {getattr(hint, '__name__', hint)}, which nobody hands in",
             hint="entries are Each[X], Group[X, ...], All[X] or Lookup[X]; settings are fields of a SourceSettings; "
-            "besides there are Blobs, Progress, Spending and logging.Logger",
+            "besides there are Blobs, Boards, Progress, Spending and logging.Logger",
         )
     if isinstance(hint, type) and issubclass(hint, BaseModel) and not issubclass(hint, SourceSettings):
         raise ContractError(

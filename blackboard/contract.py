@@ -6,8 +6,8 @@
             yield DateMention(iso=hit, page=page.number)
 
 A parameter's type says what it waits for: `Each[X]` one entry, `Group[X | Y, Literal["page"]]` the entries that share a
-field, `All[X]` every entry of a settled level, `Lookup[X]` entries read freely while running. `Blobs`, `Progress` and
-subclasses of `SourceSettings` are handed in; so is any other type the worker knows. The return type says what is
+field, `All[X]` every entry of a settled level, `Lookup[X]` entries read freely while running. `Blobs`, `Boards`, `Progress`
+and subclasses of `SourceSettings` are handed in; so is any other type the worker knows. The return type says what is
 contributed: X, `X | None`, `list[X]` or `AsyncIterator[X]`, X a Level, a union of Levels, or `Contribution[X]`.
 """
 
@@ -19,7 +19,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, overload
 
 from pydantic_settings import BaseSettings
 
-from blackboard.levels import Level
+from blackboard.levels import Child, Level
 
 T = TypeVar("T")
 Read = TypeVar("Read", covariant=True)
@@ -99,6 +99,31 @@ class Blobs(Protocol):
 
     async def get(self, sha256: str) -> bytes:
         """The bytes. Raises PermanentFailure when they are gone."""
+
+
+class Boards(Protocol):
+    """Boards of their own for parts of a document: a mail's attachments, an archive's members.
+
+    A source that asks for it returns `Child`, and yields what `open` gives it:
+
+        yield await boards.open(data, filename="offer.pdf")
+    """
+
+    async def open(
+        self,
+        data: bytes,
+        *,
+        filename: str | None = None,
+        declared_type: str | None = None,
+        goal: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        name: str | None = None,
+    ) -> Child:
+        """The child board for these bytes: the same one however often the source runs on the same.
+
+        `name`: what it is called on this board, by default after its file. `goal`, `sources`: as for a submission, by
+        default this board's own. Raises PermanentFailure over a limit (depth, number), and for a document that holds itself.
+        """
 
 
 class SourceSettings(BaseSettings):

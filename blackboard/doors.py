@@ -87,9 +87,24 @@ CLAIM = Script(
 RENEW = Script("renew", ("head", "agenda", "leases", "due"), ("board", "activation", "epoch", "lease_ms"))
 RETIRE = Script(
     "retire",
-    ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "due", "blobs", "orphans", "boards"),
+    (
+        "head",
+        "entries",
+        "values",
+        "agenda",
+        "leases",
+        "commits",
+        "log",
+        "refs",
+        "kin",
+        "due",
+        "blobs",
+        "orphans",
+        "boards",
+    ),
     ("board",),
 )
+ADOPT = Script("adopt", ("head", "kin"), ("child", "parent", "most_children", "most_below"))
 PROJECTION = Script("projection", ("head", "entries", "values", "agenda"), ())
 ENTRY = Script("entry", ("entries", "values"), ("key",))
 DUE = Script("due", ("due",), ("limit",))
@@ -100,7 +115,9 @@ WIDEN = Script("widen", ("partitions",), ("count",))
 ATTEND = Script("attend", ("present", "served"), ("worker", "ttl_ms", "serves"))
 REGISTER = Script("register", ("sources",), ("edition", "source", "text"))
 
-SCRIPTS = (COMMIT, CLAIM, RENEW, RETIRE, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER)
+SCRIPTS = (
+    COMMIT, CLAIM, RENEW, RETIRE, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER,
+)  # fmt: skip
 
 
 def commit(
@@ -144,8 +161,13 @@ def renew(keys: Keys, *, board: str, activation: str, epoch: int, lease_ms: int)
 
 
 def retire(keys: Keys, *, board: str) -> Call:
-    """`keys` must be made with the board's tenant."""
+    """`keys` must be made with the board's tenant, and with whether it is a child."""
     return RETIRE.of_board(keys, board)
+
+
+def adopt(keys: Keys, *, child: str, parent: str, most_children: int, most_below: int) -> Call:
+    """`keys` are the top-level board's. Answers adopted, children, below, closed or gone."""
+    return ADOPT.of_board(keys, child, parent, most_children, most_below)
 
 
 def projection(keys: Keys) -> Call:

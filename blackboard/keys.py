@@ -14,10 +14,13 @@ key                        type    holds                                        
                                    `#due`: names with a due time ever set
 `bb:{p}:b:<id>:log`        stream  one record per revision, notes between            until the board is retired
 `bb:{p}:b:<id>:refs`       set     SHA-256 of the blobs the board refers to          until the board is retired
+`bb:{p}:b:<id>:kin`        hash    board below this top-level one -> its parent;     until the board is retired
+                                   `#<parent>`, `#below`: how many there were
 `bb:{p}:b:<id>:progress`   channel live progress                                     never stored
 `bb:{p}:activity`          stream  which board changed                               for ever, about 10,000 records
 `bb:{p}:due`               zset    `<board>|<name>` -> when to look again, ms        members: until done, or the board ends
-`bb:{p}:boards:<tenant>`   zset    board id -> creation, ms                          members: until the board is retired
+`bb:{p}:boards:<tenant>`   zset    top-level board id -> creation, ms                members: until the board is retired
+`bb:{p}:children:<tenant>` zset    child board id -> creation, ms                    members: until the board is retired
 `bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
 `bb:lease:<name>`          string  holder of a named lease                           its time to live
@@ -39,6 +42,7 @@ import re
 import secrets
 from base64 import b32encode
 from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 
 from blackboard.errors import BoardGone
@@ -49,7 +53,7 @@ PARTITIONS = "bb:partitions"
 PRESENT = "bb:{workers}:present"
 SERVED = "bb:{workers}:served"
 SOURCES = "bb:sources"
-BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs")
+BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "kin")
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
 PATTERNS = tuple(
@@ -57,7 +61,7 @@ PATTERNS = tuple(
     for pattern in (
         rf"bb:\{{\d+\}}:b:\d+-[a-z2-7]{{26}}:({'|'.join(BOARD_PARTS)})\Z",
         rf"bb:\{{\d+\}}:({'|'.join(PARTITION_PARTS)})\Z",
-        r"bb:\{\d+\}:boards:.*\Z",
+        r"bb:\{\d+\}:(boards|children):.*\Z",
         r"bb:\{\d+\}:idle:\d+-[a-z2-7]{26}:.+\Z",
         r"bb:lease:.+\Z",
         r"bb:sources\Z",
@@ -79,6 +83,7 @@ class Keys(NamedTuple):
     commits: str
     log: str
     refs: str
+    kin: str
     activity: str
     due: str
     blobs: str
@@ -92,6 +97,13 @@ def new_board_id(partition: int) -> str:
     return f"{partition}-{word}"
 
 
+def derived_board_id(partitions: int, *words: str) -> str:
+    """The same id for the same words, as unguessable as the least guessable of them; its partition follows from them too."""
+    digest = blake2b("\0".join(words).encode(), digest_size=24).digest()
+    word = b32encode(digest[:16]).decode().rstrip("=").lower()
+    return f"{int.from_bytes(digest[16:], 'big') % partitions}-{word}"
+
+
 @lru_cache(maxsize=16384)
 def partition_of(board: str) -> int:
     """The partition in a board's id. Raises BoardGone for what cannot be an id."""
@@ -101,13 +113,16 @@ def partition_of(board: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def keys_of(board: str, tenant: str = "") -> Keys:
-    """The keys of a board; `tenant` matters only to steps that list or unlist it. Raises BoardGone for a malformed id."""
+def keys_of(board: str, tenant: str = "", child: bool = False) -> Keys:
+    """The keys of a board; `tenant` and `child` matter only to steps that list or unlist it.
+
+    Raises BoardGone for a malformed id.
+    """
     p = partition_of(board)
     one, all = f"bb:{{{p}}}:b:{board}:", f"bb:{{{p}}}:"
     own = {part: one + part for part in BOARD_PARTS}
     shared = {part: all + part for part in PARTITION_PARTS}
-    return Keys(**own, **shared, boards=f"{all}boards:{tenant}")
+    return Keys(**own, **shared, boards=boards(p, tenant, child=child))
 
 
 def activity(partition: int) -> str:
@@ -120,9 +135,9 @@ def due(partition: int) -> str:
     return f"bb:{{{partition}}}:due"
 
 
-def boards(partition: int, tenant: str) -> str:
-    """The sorted set of a tenant's boards in one partition."""
-    return f"bb:{{{partition}}}:boards:{tenant}"
+def boards(partition: int, tenant: str, *, child: bool = False) -> str:
+    """The sorted set of a tenant's top-level boards in one partition, or of its child boards."""
+    return f"bb:{{{partition}}}:{'children' if child else 'boards'}:{tenant}"
 
 
 def blobs(partition: int) -> str:

@@ -62,12 +62,34 @@ class Upload(Level):
     declared_type: str | None = None
 
 
+class Child(Level):
+    """A board of its own, opened for a part of this one's document. Kept up to date until that board has ended."""
+
+    named_by = ("name",)
+    name: str
+    board: str
+    """The child board's id."""
+    sha256: str
+    size: int
+    filename: str | None = None
+    status: Literal["open", "completed", "failed", "cancelled"] = "open"
+    reason: str = ""
+    """Why it ended as it did, in words."""
+    title: str = ""
+    """Its report's title, once it has completed with one."""
+    boards: int = 1
+    """It, and the boards below it; what follows is of all of them. `wall_s`: seconds, added up though they may overlap."""
+    cost_usd: float = 0.0
+    tokens: int = 0
+    wall_s: float = 0.0
+
+
 class Document(Level):
     """What the submitted bytes are, by their content, and how many pages there are to read."""
 
     sha256: str
     kind: str
-    """pdf, image, txt, md, html, csv, docx, pptx, xlsx, odt, rtf or eml."""
+    """pdf, image, txt, md, html, csv, docx, pptx, xlsx, odt, rtf, eml or zip."""
     media_type: str
     pages: int
     filename: str | None = None
@@ -246,6 +268,18 @@ class ReportEntity(BaseModel):
     confidence: Confidence = 1.0
 
 
+class ReportChild(BaseModel):
+    """A part of the document that was analysed on a board of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    board: str
+    status: str
+    line: str
+    """What came of it, in one line."""
+
+
 class Report(Level):
     """The analysis of one document, for people and programs."""
 
@@ -263,3 +297,4 @@ class Report(Level):
     findings: tuple[Verdict, ...] = ()
     """Refuted verdicts first: what a reader must look at."""
     notes: tuple[str, ...] = ()
+    children: tuple[ReportChild, ...] = ()

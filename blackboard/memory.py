@@ -14,7 +14,7 @@ from blackboard.board import Board
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
-from blackboard.ports import BoardRow, Change, Due, LeaseRow, Renewal
+from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
 from blackboard.presence import Presence
 from blackboard.steps import Shelf
 from blackboard.wire import merge_page, page_commands
@@ -139,15 +139,32 @@ class MemoryStore:
                 there[worker] = (*there.get(worker, ()), *serves)
         return Presence(now, there, dict(self._served))
 
-    async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
+    async def boards(
+        self, tenant: str, *, before: str = "", limit: int = 50, children: bool = False
+    ) -> tuple[list[BoardRow], str]:
         """See ports.Store."""
         page_commands(0, tenant, before, limit)  # refuses a cursor that is none
         flat: list[bytes] = []
         for id, shelf in self._shelves.items():
-            if shelf.board.head.get("tenant", "") == tenant:
+            if shelf.board.head.get("tenant", "") == tenant and (children or "opened_by" not in shelf.board.head):
                 flat += [id.encode(), shelf.board.head["created"].encode()]
         page, cursor = merge_page([flat], before, limit)
         return [BoardRow(id, at, dict(self._shelves[id].board.head)) for at, id in page], cursor
+
+    async def adopt(self, top: str, child: str, parent: str, *, most_children: int, most_below: int) -> Adoption:
+        """See ports.Store."""
+        shelf = self._shelf(top)
+        if not shelf.board.revision:
+            return "gone"
+        if shelf.board.ended:
+            return "closed"
+        if child not in shelf.kin:
+            if sum(other == parent for other in shelf.kin.values()) >= most_children:
+                return "children"
+            if len(shelf.kin) >= most_below:
+                return "below"
+            shelf.kin[child] = parent
+        return "adopted"
 
     async def now(self) -> int:
         """See ports.Store."""

@@ -12,6 +12,7 @@ from blackboard.events import LogRecord
 from blackboard.presence import Presence
 
 Renewal = Literal["ok", "fenced", "cancelled"]
+Adoption = Literal["adopted", "children", "below", "closed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,19 @@ class Store(Protocol):
     async def presence(self) -> Presence:
         """Which workers are there, and what they serve."""
 
-    async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
-        """A tenant's boards, newest first, and the cursor of the next page ("" at the end)."""
+    async def boards(
+        self, tenant: str, *, before: str = "", limit: int = 50, children: bool = False
+    ) -> tuple[list[BoardRow], str]:
+        """A tenant's top-level boards, newest first, and the cursor of the next page ("" at the end).
+
+        `children`: with the child boards among them.
+        """
+
+    async def adopt(self, top: str, child: str, parent: str, *, most_children: int, most_below: int) -> Adoption:
+        """Reserve a place for a child board, once for each id; `top` is the top-level board that `parent` is or is below.
+
+        `children` and `below` are refusals: the parent, or the top-level board, has as many as it may.
+        """
 
     async def now(self) -> int:
         """The server's clock, milliseconds since 1970."""

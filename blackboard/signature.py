@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from blackboard.asking import check_asked, check_handed_in, check_parameter
-from blackboard.contract import Bid, Contribution, Group, Input, Lookup, Source, Wanted
+from blackboard.contract import Bid, Boards, Contribution, Group, Input, Lookup, Source, Wanted
 from blackboard.entries import SOURCE, VERSION
 from blackboard.errors import ContractError
-from blackboard.levels import Level
+from blackboard.levels import Child, Level
 
 
 def knowledge_source(
@@ -195,6 +195,10 @@ def _check(source: Source) -> None:
         )
     if source.max_rounds is not None and source.max_rounds < 1:
         raise ContractError(f"{where}: max_rounds must be at least 1", hint="leave it out if this is no loop source")
+    if Boards in source.injected.values() and Child not in source.outputs:
+        raise ContractError(
+            f"{where}: it opens boards but does not return Child", hint="write -> AsyncIterator[Child] and yield each"
+        )
     for level in source.revises:
         if level not in source.outputs:
             raise ContractError(f"{where}: it revises {level.__name__} but does not return it")

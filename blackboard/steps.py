@@ -42,6 +42,8 @@ class Shelf:
     leases: dict[str, Lease] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
     blobs: set[str] = field(default_factory=set)
+    kin: dict[str, str] = field(default_factory=dict)
+    """Boards below this one -> their parents."""
 
 
 def commit(shelf: Shelf, prepared: Prepared, now: int) -> tuple[Outcome, LogRecord | None]:

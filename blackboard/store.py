@@ -20,7 +20,7 @@ from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
 from blackboard.events import LogRecord, from_stream
 from blackboard.pipe import Pipe
-from blackboard.ports import BoardRow, Change, Due, LeaseRow, Renewal
+from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
 from blackboard.presence import Presence
 from blackboard.progress import ProgressHub
 from blackboard.writing import parse_answer, prepare, record_of, referred
@@ -160,13 +160,23 @@ class RedisStore:
         """See ports.Store."""
         return await self.attend("", (), 0)
 
-    async def boards(self, tenant: str, *, before: str = "", limit: int = 50) -> tuple[list[BoardRow], str]:
+    async def boards(
+        self, tenant: str, *, before: str = "", limit: int = 50, children: bool = False
+    ) -> tuple[list[BoardRow], str]:
         """See ports.Store. Raises UsageError for a cursor that is none."""
-        asked = [(p, c) for p in range(self.partitions) for c in wire.page_commands(p, tenant, before, limit)]
+        places = [(p, child) for p in range(self.partitions) for child in ((False, True) if children else (False,))]
+        asked = [(p, c) for p, child in places for c in wire.page_commands(p, tenant, before, limit, child=child)]
         replies = await asyncio.gather(*(self._read(self.line(p).issue(command)) for p, command in asked))
         page, cursor = wire.merge_page(replies, before, limit)
         heads = await asyncio.gather(*(self.head(board) for _, board in page))
         return [BoardRow(board, at, head) for (at, board), head in zip(page, heads, strict=True) if head], cursor
+
+    async def adopt(self, top: str, child: str, parent: str, *, most_children: int, most_below: int) -> Adoption:
+        """See ports.Store."""
+        of, line = keys.keys_of(top), self._of(top)
+        call = doors.adopt(of, child=child, parent=parent, most_children=most_children, most_below=most_below)
+        reply: bytes = await resent(lambda: line.run(call))
+        return reply.decode()  # type: ignore[return-value]
 
     async def now(self) -> int:
         """See ports.Store."""
@@ -208,7 +218,7 @@ class RedisStore:
         head = await self.head(board)
         if head is None:
             return True
-        of = keys.keys_of(board, head.get("tenant", ""))
+        of = keys.keys_of(board, head.get("tenant", ""), "opened_by" in head)
         if await self._of(board).run(doors.retire(of, board=board)) == 0:
             return False
         await self.collect(keys.partition_of(board))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -33,7 +33,7 @@ def commit_call(board: str, prepared: Prepared) -> Call:
         fork.extend((f"v:{key}", value) for key, value in commit.fork.values.items())
         fork.extend((f"a:{id}", record) for id, record in commit.fork.agenda.items())
     return doors.commit(
-        keys.keys_of(board, commit.head.get("tenant", "") if commit.create else ""),
+        _listed(board, commit.head) if commit.create else keys.keys_of(board),
         board=board,
         commit=commit.id,
         type=commit.type,
@@ -55,6 +55,11 @@ def commit_call(board: str, prepared: Prepared) -> Call:
         blob_refs=[(sha256,) for sha256 in prepared.blobs],
         fork_fields=fork,
     )
+
+
+def _listed(board: str, head: Mapping[str, str]) -> keys.Keys:
+    """The keys of a board with the listing it belongs in."""
+    return keys.keys_of(board, head.get("tenant", ""), "opened_by" in head)
 
 
 def claim_bodies(worker: str) -> tuple[bytes, bytes]:
@@ -114,12 +119,14 @@ def changes_of(rows: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Change]:
     return [Change(id.decode(), f[1].decode(), int(f[3]), f[5].decode()) for id, f in rows]
 
 
-def page_commands(partition: int, tenant: str, before: str, limit: int) -> list[tuple[Any, ...]]:
-    """A tenant's boards in one partition, newest first, from behind a cursor `<created>.<board>` on.
+def page_commands(
+    partition: int, tenant: str, before: str, limit: int, *, child: bool = False
+) -> list[tuple[Any, ...]]:
+    """A tenant's boards in one partition (or its child boards), newest first, from behind a cursor `<created>.<board>` on.
 
     Raises UsageError for a cursor that is none.
     """
-    key = keys.boards(partition, tenant)
+    key = keys.boards(partition, tenant, child=child)
     if not before:
         return [("ZRANGE", key, "+inf", "-inf", "BYSCORE", "REV", "LIMIT", 0, limit + 1, "WITHSCORES")]
     created, _, board = before.partition(".")

@@ -33,7 +33,7 @@ def backfilled(
     old: Board, source: Source, task: Backfill, by: str, *, due: tuple[tuple[str, int | None], ...]
 ) -> Commit:
     """The commit that makes a copy of an ended board on which the source runs, and nothing else but what `task` says."""
-    commit = fork(old, versions_of(old.head, "sources"), versions_of(old.head, "shadow"), by, due=due)
+    commit = fork(old, versions_of(old.head, "sources"), versions_of(old.head, "shadow"), by, due=due, again=False)
     head = {name: value for name, value in commit.head.items() if name != "hold" or task.downstream}
     head |= with_source(head, source, shadow=task.shadow)
     outcome = orjson.loads(old.head.get("outcome") or "{}")
@@ -62,7 +62,14 @@ def inherited(plan: Plan, said: dict[str, Any]) -> dict[str, Any]:
     version = versions_of(plan.head, "shadow" if task.shadow else "sources").get(task.source, "")
     told = {
         **said,
-        "degraded": [row for row in before.get("degraded", ()) if row["source"] not in plan.tracks] + said["degraded"],
+        "degraded": [
+            *(
+                row
+                for row in before.get("degraded", ())
+                if row["source"] not in plan.tracks and row not in said["degraded"]
+            ),
+            *said["degraded"],
+        ],
         "coverage": {**before.get("coverage", {}), **said["coverage"]},
         "backfill": {
             "source": task.source,

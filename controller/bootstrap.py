@@ -29,6 +29,7 @@ from controller.bench import Bench
 from controller.desk import Desk
 from controller.isolated import Isolation
 from controller.loop import Controller
+from controller.opening import Opener
 from controller.queue import ENQUEUE, POP, Queue
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
@@ -251,6 +252,7 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
         services={Sandboxes: sandboxes},
         isolation=isolation,
         settings=settings,
+        opener=Opener(service.store, service.blobs, service.desk, settings),
     )
     service.worker = worker
     service.queue.attach(worker)

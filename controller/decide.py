@@ -60,12 +60,12 @@ def decide_plan(plan: Plan, now: int) -> Decision:
         return Decision()
     view = look(plan)
     steps = _steps(plan, now)
-    settled = not steps and all(outer(plan, view, level) for level in plan.graph.goal)
+    settled = not plan.children.open and all(outer(plan, view, level) for level in plan.graph.goal)
     only_shadows = False
     if plan.graph.shadows:
-        only_shadows = not _but_shadows(plan, steps) and all(outer(plan, view, level) for level in plan.graph.goal)
+        only_shadows = settled and not _but_shadows(plan, steps)
         settled = settled and not any(view.possible[name] for name in plan.graph.shadows)
-    end = ending(plan, settled=settled, now=now, only_shadows=only_shadows)
+    end = ending(plan, settled=settled and not steps, now=now, only_shadows=only_shadows)
     if end is not None:
         cancel = tuple(_cancelled(activation) for _, activation in sorted(plan.under_way.items()))
         return Decision(cancel=cancel, ending=end, revision=plan.revision)

@@ -22,7 +22,7 @@ from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
-from controller.values import EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
+from controller.values import FIXED, EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
 from controller.views import BoardView
 
 
@@ -80,6 +80,11 @@ class Desk:
         self._sources = {source.name: source for source in sources}
         self._outputs = {source.name: frozenset(kind.level for kind in source.outputs) for source in sources}
         self.levels = known_levels(sources)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every source there is."""
+        return frozenset(self._sources)
 
     async def view(self, board: str, *, tenant: str = "default") -> BoardView:
         """The board by its head."""
@@ -287,8 +292,8 @@ class Desk:
         self, board: str, key: str, *, if_version: int | None, by: str, tenant: str = "default"
     ) -> Written:
         """Retract an entry, or a rival beside one (`level/name~source`). Raises as `put_entry` does."""
-        if level_of(key) == Upload.level:
-            raise InvalidValue([("", "the document as submitted cannot be removed")])
+        if level_of(key) in FIXED:
+            raise InvalidValue([("", FIXED[level_of(key)])])
         _, version, answer = await self._contribute(board, Retract(key), if_version, by, tenant)
         return Written(key, answer.wrote[0][2] or version, answer.revision)
 

@@ -24,6 +24,7 @@ from blackboard.contract import Source
 from blackboard.errors import StorageError
 from blackboard.events import LogRecord
 from blackboard.ports import Change, Due, Store
+from controller.family import Family, has_kin
 from controller.queue import Queue
 from controller.settings import Settings
 from controller.turns import Desk, Meet, Turns
@@ -60,6 +61,7 @@ class Controller:
         self._turns = Turns(
             store=store, queue=queue, sources=sources, settings=settings, with_store=with_store, meet=meet
         )
+        self._family = Family(store, settings)
         self._desks: OrderedDict[str, Desk] = OrderedDict()
         self._most = most_boards
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -221,7 +223,7 @@ class Controller:
         wakes: list[Due] = []
         for row in rows:
             if row.name == "retention":
-                await self._store.retire(row.board)
+                await self._family.retire(row)
             elif row.name in ("check", "deadline"):
                 checks.append(row)
                 self._mark(row.board, self._desk(row.board), fresh=True)
@@ -269,7 +271,10 @@ class Controller:
 
     async def _turn(self, board: str, desk: Desk, fresh: bool) -> None:
         try:
-            if await self._turns.take(board, desk, fresh=fresh, now=self._now):
+            ended = await self._turns.take(board, desk, fresh=fresh, now=self._now)
+            if desk.plan is not None and has_kin(desk.plan):
+                await self._family.tend(desk.plan, desk.kin, ended=ended, fresh=fresh)
+            if ended:
                 self._desks.pop(board, None)
                 self._ended[board] = None
                 if len(self._ended) > self._most:

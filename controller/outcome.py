@@ -90,16 +90,21 @@ def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
         if name not in plan.graph.shadows
         for id in sorted(track.failed)
     ]
+    for key, became in plan.children.unsuccessful.items():
+        degraded.append({"source": plan.live[key].owner, "binding": key, "reason": became})
+    below = plan.children.account()
     said: dict[str, Any] = {
         "slug": slug,
         "reason": reason,
         "disputes": plan.disputes,
         "degraded": degraded,
         "coverage": coverage(plan),
-        "cost_usd": plan.spent.usd,
+        "cost_usd": plan.spent.usd + below.get("cost_usd", 0.0),
     }
-    if plan.spent.tokens:
-        said["tokens"] = plan.spent.tokens
+    if tokens := plan.spent.tokens + below.get("tokens", 0):
+        said["tokens"] = tokens
+    if below:
+        said["children"] = below
     if left_out := _left_out(plan):
         said["left_out"] = left_out
     if plan.graph.shadows:

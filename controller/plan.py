@@ -13,9 +13,11 @@ import orjson
 from blackboard.board import Board
 from blackboard.entries import Activation, is_rival, is_shadow, level_of
 from blackboard.events import ENDED, LogRecord
+from blackboard.levels import Child
 from controller.conditions import Conditions
 from controller.contests import Standings
 from controller.graph import Graph
+from controller.kin import Children
 from controller.spending import Spent
 from controller.tracks import BOARD, Binding, LevelState, Run, Track, mark
 
@@ -57,6 +59,7 @@ class Plan:
         self.spent = Spent()
         self.spent_aside = Spent()
         """By shadows: as much as the budget allows once more, so that they take nothing from the board."""
+        self.children = Children()
         self._owners: dict[str, tuple[str, str]] = {}
         self._groups: dict[tuple[str, str], str] = {}
         self._outside_marks: dict[tuple[int, str], int] = {}
@@ -211,6 +214,8 @@ class Plan:
         (self.revised.add if revised else self.revised.discard)(key)
         name = level_of(key)
         self._set_erased(key, name, not live and pin == "0")
+        if name == Child.level:
+            self.children.set(key, int(version), value if live else None)
         if is_rival(key):
             return
         self._set_outside(key, name, owner if live else "", digest, base)

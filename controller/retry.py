@@ -10,9 +10,10 @@ import orjson
 from blackboard.board import Board
 from blackboard.entries import Activation, Commit, Fork
 from blackboard.errors import UsageError
+from controller.kin import children_of
 
 UPLOAD = "upload/original"
-KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms", "backfill", "inherited")
+KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms", "backfill", "inherited", "children")
 """Head fields that a fork takes over."""
 
 
@@ -23,8 +24,11 @@ def fork(
     by: str,
     *,
     due: tuple[tuple[str, int | None], ...],
+    again: bool = True,
 ) -> Commit:
     """The commit that makes a new board from an ended one, without its failed, cancelled and stale activations.
+
+    `again`: child boards that came to nothing are opened anew, below the new board, by whoever opened them.
 
     `versions`: the version to take of each source, and `shadows` of each shadow; of those, the new board begins with the
     ones the old one had.
@@ -40,7 +44,16 @@ def fork(
     if old.head.get("shadow"):
         aside: dict[str, str] = orjson.loads(old.head["shadow"])
         head["shadow"] = orjson.dumps({name: shadows[name] for name in aside if name in shadows}).decode()
-    agenda = {id: _before(id, stored, old.revision) for id, stored in old.agenda.items() if stored.startswith(b"done|")}
+    children = children_of(old).items() if again else ()
+    undone = {key: header for key, (header, child) in children if child.status != "completed"}
+    openers = {header.activation for header in undone.values()}
+    agenda = {
+        id: _before(id, stored, old.revision)
+        for id, stored in old.agenda.items()
+        if stored.startswith(b"done|") and id not in openers
+    }
+    entries = {key: text for key, text in old.entries.items() if key not in undone}
+    values = {key: value for key, value in old.values.items() if key not in undone}
     upload = orjson.loads(old.values[UPLOAD]) if UPLOAD in old.values else {}
     return Commit(
         type="board.created",
@@ -51,7 +64,7 @@ def fork(
         head=head,
         due=due,
         blobs=(upload["sha256"],) if "sha256" in upload else (),
-        fork=Fork(old.entries, old.values, agenda),
+        fork=Fork(entries, values, agenda),
     )
 
 

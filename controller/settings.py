@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     """How long a stopping worker finishes what it runs before it gives the rest back."""
     retention_s: Positive = 7 * 86_400.0
     """How long an ended board is kept."""
+    child_depth: Annotated[int, Field(ge=0, le=100)] = 3
+    """How deep child boards may be nested: 0 forbids them."""
+    child_boards: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """Child boards of one board."""
+    child_total: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """Boards below one top-level board, at any depth."""
     poll_s: Positive = 0.5
     """How often a worker looks at its queues though nobody woke it."""
     slots: Annotated[int, Field(ge=1, le=1000)] = 64

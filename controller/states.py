@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from blackboard.entries import level_of
+from blackboard.levels import Child
 from controller.awards import tell_rivals, unaffordable, weighed
 from controller.graph import Node
 from controller.plan import Plan
@@ -76,10 +77,11 @@ def sees(plan: Plan, view: View, node: Node, level: str) -> bool:
 
 
 def inner(plan: Plan, view: View, level: str) -> bool:
-    """Whether no source that contributes to the level, loop sources aside, is possible."""
+    """Whether no source that contributes to the level, loop sources aside, is possible; nor any child board open."""
     known = view.inner.get(level)
     if known is None:
-        known = view.inner[level] = not any(view.possible[name] for name in plan.graph.steady[level])
+        known = not any(view.possible[name] for name in plan.graph.steady[level])
+        known = view.inner[level] = known and not (level == Child.level and plan.children.open)
     return known
 
 

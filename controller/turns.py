@@ -20,6 +20,7 @@ from blackboard.ports import Due, Store
 from blackboard.presence import Presence
 from controller.adoption import Adoption, adoption
 from controller.decide import Decision, Step, decide_plan
+from controller.family import Seen
 from controller.graph import Graph, graph_of
 from controller.pinned import graph_words, version_of
 from controller.plan import Plan
@@ -56,6 +57,7 @@ class Desk:
     """Activation -> number of its last wake-up."""
     edition: int = 0
     """Of the sources, as `plan` knows them."""
+    kin: Seen = field(default_factory=Seen)
     next_at: int | None = None
     """When the next retry is due, by the server's clock."""
 

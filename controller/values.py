@@ -11,9 +11,14 @@ from pydantic import ValidationError
 from blackboard import levels
 from blackboard.contract import Source
 from blackboard.errors import ConflictError, UsageError
-from blackboard.levels import Level, Upload
+from blackboard.levels import Child, Level, Upload
 
 LONGEST_POINTER = 200
+FIXED = {
+    Upload.level: "the document as submitted cannot be changed or removed: submit another one",
+    Child.level: "child boards are opened by sources alone: cancel the child board itself",
+}
+"""Levels that people cannot write, and why."""
 
 
 class InvalidValue(UsageError):
@@ -63,8 +68,8 @@ def canonical(kinds: Mapping[str, type[Level]], level: str, value: Any) -> bytes
     kind = kinds.get(level)
     if kind is None:
         raise InvalidValue([("", "no source knows this level")], hint=f"levels: {', '.join(sorted(kinds))}")
-    if kind is Upload:
-        raise InvalidValue([("", "the document as submitted cannot be changed")], hint="submit another document")
+    if level in FIXED:
+        raise InvalidValue([("", FIXED[level])])
     try:
         # JSON mode, because only there does strictness let a list stand for a tuple.
         checked = kind.model_validate_json(orjson.dumps(value), strict=True)

@@ -60,7 +60,12 @@ class BoardView:
         for name in ("shadow", "backfill"):
             if head.get(name):
                 shown[name] = orjson.loads(head[name])
-        for name in ("filename", "hold", "parent", "approved"):
+        if "children" in head:
+            shown["links"]["children"] = f"/v1/boards?parent={self.id}"
+        if opener := head.get("opened_by"):
+            shown["links"]["opened_by"] = f"/v1/boards/{opener}"
+            shown["depth"] = int(head.get("depth", 1))
+        for name in ("filename", "hold", "parent", "approved", "opened_by"):
             if head.get(name):
                 shown[name] = head[name]
         if "cancel" in head:

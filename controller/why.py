@@ -15,6 +15,7 @@ import orjson
 from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.entries import Activation
+from blackboard.levels import Child
 from blackboard.ports import LeaseRow
 from blackboard.presence import served
 from controller.decide import Decision, decide_plan
@@ -24,6 +25,9 @@ from controller.plan import Plan
 from controller.staff import Staff, holder
 from controller.states import View, is_quiet, is_unknown, look, outer, sees
 from controller.tracks import Binding, Track
+
+SHOWN = 5
+"""Child boards that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,9 @@ class _Teller:
         reason = f"{len(open_levels)} of {len(self.plan.graph.goal)} goals are not settled yet"
         if not open_levels:
             reason = "every goal is settled; what is no longer wanted is being cleared away"
+        if children := sorted(self.plan.children.open):
+            more = f" and {len(children) - SHOWN} more" if len(children) > SHOWN else ""
+            reason += f"; child boards that have not ended: {', '.join(children[:SHOWN])}{more}"
         if deadline := head.get("deadline_ms"):
             left = int(head["created"]) + int(deadline) - self.now
             reason += f"; its deadline is in {left / 1000:.1f} s"
@@ -246,6 +253,8 @@ class _Teller:
         for number in graph.loops_of_level[level]:
             if not is_quiet(self.plan, self.view, number):
                 names += [name for name in graph.loops[number].turners if self.view.possible[name]]
+        if level == Child.level:
+            names += [f"board {child.board}" for child in self.plan.children.open.values()]
         return tuple(dict.fromkeys(names))
 
 

@@ -35,6 +35,7 @@ from controller.activation import Run
 from controller.fenced import Ledger
 from controller.inputs import Decoder
 from controller.isolated import Isolation
+from controller.opening import Opener
 from controller.push import PushWorker
 from controller.queue import CLASSES, Job, Queue, Wake, queue_name
 from controller.settings import Settings
@@ -116,6 +117,7 @@ class ActivationWorker:
         services: Mapping[Any, Any],
         isolation: Isolation,
         settings: Settings,
+        opener: Opener | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
@@ -131,6 +133,7 @@ class ActivationWorker:
                 self._services.update(settings_of(source))
         self._isolation = isolation
         self._settings = settings
+        self._opener = opener
         self._decoder = Decoder(store)
         self._running: dict[tuple[str, str], _Running] = {}
         self._worker: PushWorker | None = None
@@ -261,6 +264,8 @@ class ActivationWorker:
         own = loggers(source.injected, source=source.name, board=board, binding=str(activation.data["binding"]))
         if contract.Progress in source.injected.values():
             own[contract.Progress] = BoundProgress(self._store, board, activation)
+        if contract.Boards in source.injected.values() and self._opener is not None:
+            own[contract.Boards] = self._opener.of_run(source.name, board, activation)
         if spent is not None:
             own[contract.Spending] = spent
         return {**self._services, **own} if own else self._services

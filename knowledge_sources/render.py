@@ -52,6 +52,7 @@ def render_text(report: Report) -> str:
         *_entities(report.entities),
         *_summary(report),
         *(() if wrong else _findings(report)),
+        *_children(report),
         *_notes(report),
     ]
     return _CONTROL.sub("", "\n".join(lines).rstrip()) + "\n"
@@ -152,6 +153,13 @@ def _finding(finding: Verdict) -> Iterator[str]:
         yield from _wrapped(_where(place), "    ")
     if len(finding.evidence) > 6:
         yield f"    ... and {len(finding.evidence) - 6} more places"
+
+
+def _children(report: Report) -> Iterator[str]:
+    if report.children:
+        yield from _title("Parts")
+        for child in report.children:
+            yield from _wrapped(f"{child.name} ({child.status}){f': {child.line}' if child.line else ''}", "  ")
 
 
 def _notes(report: Report) -> Iterator[str]:

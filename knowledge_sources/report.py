@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from blackboard import (
     All,
+    Child,
     Claim,
     Document,
     DocumentUnreadable,
@@ -19,7 +20,7 @@ from blackboard import (
     Verdict,
     knowledge_source,
 )
-from blackboard.levels import MentionType, ReportEntity
+from blackboard.levels import MentionType, ReportChild, ReportEntity
 from knowledge_sources.mentions.fields import fields
 from knowledge_sources.mentions.layout import rows_of
 from knowledge_sources.summary import count_words
@@ -50,6 +51,7 @@ def make_report(
     claims: Sequence[Claim],
     summary: Sequence[Summary],
     verdicts: Sequence[Verdict],
+    children: Sequence[Child] = (),
 ) -> Report:
     """Put everything together. Raises DocumentUnreadable when no page has any text: there is nothing to report on."""
     document = documents[0] if documents else None
@@ -70,7 +72,13 @@ def make_report(
         verdicts=dict(sorted(Counter(v.label for v in verdicts).items())),
         findings=_findings(verdicts),
         notes=_notes(document, pages, read, verdicts),
+        children=tuple(_child(child) for child in children),
     )
+
+
+def _child(child: Child) -> ReportChild:
+    line = child.title if child.status == "completed" else child.reason
+    return ReportChild(name=child.filename or child.name, board=child.board, status=child.status, line=_short(line))
 
 
 def _unreadable(pages: Sequence[Page]) -> str:
@@ -159,7 +167,7 @@ def _notes(
     return tuple(notes)
 
 
-@knowledge_source(version="1", cost="free", timeout=60, required=True)
+@knowledge_source(version="2", cost="free", timeout=60, required=True)
 def report(
     documents: All[Document],
     pages: All[Page],
@@ -168,6 +176,7 @@ def report(
     claims: All[Claim],
     summary: All[Summary],
     verdicts: All[Verdict],
+    children: All[Child],
 ) -> Report:
     """Put the whole analysis together."""
-    return make_report(documents, pages, entities, mentions, claims, summary, verdicts)
+    return make_report(documents, pages, entities, mentions, claims, summary, verdicts, children)

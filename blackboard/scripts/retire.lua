@@ -1,8 +1,8 @@
 -- retire: an ended board goes with all its keys; blobs that no board of the partition refers to become orphans
--- keys: head entries values agenda leases commits log refs due blobs orphans boards
+-- keys: head entries values agenda leases commits log refs kin due blobs orphans boards
 -- args: board
 -- answers: 1 | 0, it has not ended | -1, there is none
-local head, entries, values, agenda, leases, commits, log, refs, due, blobs, orphans, boards = unpack(KEYS)
+local head, entries, values, agenda, leases, commits, log, refs, kin, due, blobs, orphans, boards = unpack(KEYS)
 local board = ARGV[1]
 local ENDED = { completed = true, failed = true, cancelled = true }
 local status = redis.call('HGET', head, 'status')
@@ -19,5 +19,5 @@ for _, blob in ipairs(redis.call('SMEMBERS', refs)) do
   end
 end
 redis.call('ZREM', boards, board)
-redis.call('UNLINK', head, entries, values, agenda, leases, commits, log, refs)
+redis.call('UNLINK', head, entries, values, agenda, leases, commits, log, refs, kin)
 return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
@@ -11,10 +12,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from blackboard.board import Board, apply
-from blackboard.entries import Activation
+from blackboard.entries import Activation, level_of
 from blackboard.errors import UsageError
 from blackboard.events import to_json
-from blackboard.ports import Store
+from blackboard.keys import BOARD_ID
+from blackboard.levels import Child
+from blackboard.ports import BoardRow, Store
 from controller.http.body import read_options
 from controller.http.contents import entries_of
 from controller.http.door import (
@@ -25,12 +28,15 @@ from controller.http.door import (
     board_of,
     caller_of,
     documented,
+    flag,
     query,
     whole,
+    words,
 )
 from controller.http.etags import etag, unchanged
 from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions, WhyModel
 from controller.http.problems import CATALOGUE, Problem, described
+from controller.kin import children_of
 from controller.views import BoardView, activation_view, links
 
 router = APIRouter(prefix="/v1", tags=["boards"])
@@ -40,6 +46,14 @@ LIMIT = Parameter(
     "limit", whole(1, 200), 50, {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Boards a page."
 )
 CURSOR = Parameter("cursor", str, "", {"type": "string"}, "Where to go on: `next_cursor` of the page before.")
+CHILDREN = flag("children", "With the boards that sources opened for parts of documents.")
+PARENT = Parameter(
+    "parent",
+    words(BOARD_ID, "a board's id"),
+    "",
+    {"type": "string"},
+    "The child boards of this board alone, in order of their names.",
+)
 AT = Parameter(
     "at", whole(1, 10**12), 0, {"type": "integer", "minimum": 1}, "The board as it was at this revision, with contents."
 )
@@ -50,18 +64,23 @@ AT = Parameter(
     operation_id="boards.list",
     summary="List boards, newest first",
     responses={200: {"model": BoardList, "description": "A page; `Link` names the next."}, **described()},
-    openapi_extra=documented(LIMIT, CURSOR),
+    openapi_extra=documented(LIMIT, CURSOR, CHILDREN, PARENT),
 )
 async def list_boards(request: Request) -> Response:
-    """Pages are stable while boards are added: the cursor says behind which board to go on."""
-    given, tenant = query(request, LIMIT, CURSOR), caller_of(request).tenant
+    """Top-level boards. Pages are stable while boards are added: the cursor says behind which board to go on."""
+    given, tenant = query(request, LIMIT, CURSOR, CHILDREN, PARENT), caller_of(request).tenant
     limit, before = given[LIMIT], _open_cursor(given[CURSOR], tenant)
     try:
-        rows, cursor = await api_of(request).store.boards(tenant, before=before, limit=limit)
+        if given[PARENT]:
+            rows, cursor = await _below(request, given[PARENT], before, limit)
+        else:
+            store = api_of(request).store
+            rows, cursor = await store.boards(tenant, before=before, limit=limit, children=given[CHILDREN])
     except UsageError:
         raise _bad_cursor() from None
     onward = _seal_cursor(cursor, tenant) if cursor else None
-    headers = {"Link": f'</v1/boards?limit={limit}&cursor={onward}>; rel="next"'} if onward else {}
+    more = f"&parent={given[PARENT]}" if given[PARENT] else "&children=true" if given[CHILDREN] else ""
+    headers = {"Link": f'</v1/boards?limit={limit}{more}&cursor={onward}>; rel="next"'} if onward else {}
     return answer({"items": [shown(BoardView(row.id, row.head)) for row in rows], "next_cursor": onward}, 200, headers)
 
 
@@ -86,7 +105,10 @@ async def get_board(request: Request, board: BoardId) -> Response:
     if unchanged(request, at or view.revision):
         return Response(status_code=304, headers=headers)
     if not at:
-        return answer(shown(view), 200, headers)
+        content = shown(view)
+        if "children" in view.head:
+            content["children"] = await _children(request, board)
+        return answer(content, 200, headers)
     store = api_of(request).store
     folded = await _fold(store, board, at)
     content = shown(BoardView(board, folded.head))
@@ -198,6 +220,31 @@ def shown(view: BoardView) -> dict[str, Any]:
             "detail": view.outcome.get("reason", ""),
         }
     return content
+
+
+async def _children(request: Request, board: str) -> list[dict[str, Any]]:
+    folded = await api_of(request).store.projection(board)
+    found = children_of(folded).items() if folded is not None else ()
+    return [
+        {"key": key, **child.model_dump(), "links": {"self": f"/v1/boards/{child.board}"}} for key, (_, child) in found
+    ]
+
+
+async def _below(request: Request, parent: str, before: str, limit: int) -> tuple[list[BoardRow], str]:
+    """The child boards of a board, by name; the cursor is the key of the last one's entry. Raises UsageError, Problem."""
+    await board_of(request, parent)
+    if before and level_of(before) != Child.level:
+        raise UsageError("the cursor is another listing's")
+    store = api_of(request).store
+    folded = await store.projection(parent)
+    known = children_of(folded) if folded is not None else {}
+    keys = [key for key in known if key > before]
+    page = [known[key][1].board for key in keys[:limit]]
+    heads = await asyncio.gather(*map(store.head, page))
+    tenant = caller_of(request).tenant
+    there = [(board, head) for board, head in zip(page, heads, strict=True) if head and head.get("tenant") == tenant]
+    rows = [BoardRow(board, int(head["created"]), head) for board, head in there]
+    return rows, keys[limit - 1] if len(keys) > limit else ""
 
 
 async def _fold(store: Store, board: str, at: int) -> Board:

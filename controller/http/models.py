@@ -102,10 +102,35 @@ class Outcome(BaseModel):
     coverage: dict[str, dict[str, str]] = {}
     cost_usd: float = 0.0
     partial: bool = False
+    children: Annotated[
+        dict[str, float] | None,
+        Field(description="How many child boards came to what, and what they and the boards below them cost."),
+    ] = None
+
+
+class ChildModel(BaseModel):
+    """A board of its own for a part of this one's document, as this one knows of it."""
+
+    key: Annotated[str, Field(description="Its entry on this board.")]
+    name: str
+    board: str
+    filename: str | None
+    sha256: str
+    size: int
+    status: Literal["open", "completed", "failed", "cancelled"]
+    reason: str
+    title: str
+    boards: Annotated[
+        int, Field(description="It, and the boards below it: cost, tokens and seconds are of all of them.")
+    ]
+    cost_usd: float
+    tokens: int
+    wall_s: float
+    links: dict[str, str]
 
 
 class BoardModel(BaseModel):
-    """A board. `entries`, `values` and `activations` are there only with `?at=`."""
+    """A board. `entries`, `values` and `activations` are there only with `?at=`, `children` not in listings."""
 
     id: str
     status: Literal["open", "completed", "failed", "cancelled"]
@@ -121,12 +146,15 @@ class BoardModel(BaseModel):
     priority: Literal["interactive", "batch"]
     hold: str | None = None
     deadline_ms: int | None = None
-    parent: str | None = None
+    parent: Annotated[str | None, Field(description="The board and revision that this one was forked from.")] = None
+    opened_by: Annotated[str | None, Field(description="The board that this one is a child of.")] = None
+    depth: int | None = None
     approved: str | None = None
     cancelled_by: str | None = None
     outcome: Outcome | None = None
     problem: Problem | None = None
     links: dict[str, str]
+    children: list[ChildModel] | None = None
     entries: list[EntryModel] | None = None
     activations: list[ActivationModel] | None = None
 

@@ -71,6 +71,10 @@ class Archive:
     def names(self) -> list[str]:
         return list(self._members)
 
+    def size(self, name: str) -> int:
+        """Bytes a member says that it unpacks to; KeyError if there is none."""
+        return self._members[name].file_size
+
     @property
     def nested(self) -> int:
         """Members that are containers themselves; they are never opened."""

@@ -17,10 +17,12 @@ HEADERS: Final = ("From", "To", "Cc", "Date", "Subject")
 MAX_DEPTH: Final = 4
 """Messages inside messages that are read."""
 MAX_PARTS: Final = 1000
+MAX_NESTED: Final = 2 * MAX_DEPTH
+"""Containers inside containers that are searched for attachments."""
 
 
 def read(data: bytes) -> Paper:
-    """Headers, then the text parts; HTML is read where a message has no plain text. Attachments are named, not read."""
+    """Headers, then the text parts; HTML is read where a message has no plain text. Attachments are named in the notes."""
     message = BytesParser(policy=policy.default).parsebytes(data)
     notes: list[str] = []
     blocks = list(_message(message, notes, depth=0))
@@ -64,7 +66,7 @@ def _parts(message: Message, notes: list[str], depth: int) -> Iterator[str]:
             if isinstance(inner, Message):
                 yield from _parts(inner, notes, depth + 1)
     elif (name := _attachment(message)) is not None:
-        notes.append(f"Attachment {name!r} was not read.")
+        notes.append(f"Attachment {name!r} is not part of these pages.")
     elif kind.startswith("text/"):
         yield html.to_text(_body(message)) if kind == "text/html" else _body(message)
 
@@ -79,6 +81,33 @@ def _attachment(part: Message) -> str | None:
     if disposition == "attachment" or (name and not kind.startswith("text/")) or not kind.startswith("text/"):
         return " ".join((name or f"unnamed {kind}").split())[:200]
     return None
+
+
+def attachments(data: bytes) -> Iterator[tuple[str, str, bytes]]:
+    """File name, declared type and bytes of every attachment, those of messages inside the message too, in order.
+
+    Left out: signatures, and pictures that belong to the text.
+    """
+    waiting: list[tuple[Message, int]] = [(BytesParser(policy=policy.default).parsebytes(data), 0)]
+    for _ in range(MAX_PARTS):
+        if not waiting:
+            return
+        part, depth = waiting.pop()
+        if part.is_multipart():
+            inner = [each for each in part.get_payload() if isinstance(each, Message)] if depth < MAX_NESTED else []
+            waiting.extend((each, depth + 1) for each in reversed(inner))
+        elif (name := _attachment(part)) is not None and not _belongs_to_text(part):
+            content = part.get_payload(decode=True)
+            if isinstance(content, bytes) and content:
+                yield name, part.get_content_type(), content
+
+
+def _belongs_to_text(part: Message) -> bool:
+    kind = part.get_content_type()
+    if kind.startswith(("application/pgp-", "application/pkcs7-", "application/x-pkcs7-")):
+        return True
+    shown_inside = kind.startswith("image/") and "Content-ID" in part
+    return shown_inside and not _header(part, "Content-Disposition").lower().startswith("attachment")
 
 
 def _body(part: Message) -> str:

@@ -98,6 +98,10 @@ def _read(data: bytes, kind: Kind) -> Paper:
         if kind.kind == "csv":
             return plain.read_csv(kind.decoded.text)
         return plain.read_text(kind.decoded.text, markdown=kind.kind == "md")
+    if kind.kind == "zip":
+        from knowledge_sources.formats import parts
+
+        return parts.read_zip(data)
     module = {"eml": "mail"}.get(kind.kind, kind.kind)
     paper: Paper = importlib.import_module(f"knowledge_sources.formats.{module}").read(data)
     return paper

@@ -21,6 +21,7 @@ MEDIA_TYPES: Final = {
     "odt": "application/vnd.oasis.opendocument.text",
     "rtf": "application/rtf",
     "eml": "message/rfc822",
+    "zip": "application/zip",
     "html": "text/html",
     "md": "text/markdown",
     "csv": "text/csv",
@@ -67,7 +68,9 @@ _REFUSED: Final = (
     (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
 )
-READABLE: Final = "submit a PDF, an image, an Office or OpenDocument text, a mail, a web page or a text file"
+READABLE: Final = (
+    "submit a PDF, an image, an Office or OpenDocument text, a mail, a web page, a text file or a zip of such"
+)
 
 _MAIL_HEADER = re.compile(
     rb"(?im)^(from|to|cc|date|subject|message-id|received|mime-version|return-path|content-type|delivered-to|reply-to|sender|"
@@ -174,7 +177,14 @@ def _container(data: bytes) -> Kind:
                 if kind == "xlsx" and any(name.endswith("workbook.bin") for name in archive.names):
                     raise _unreadable("a binary Excel workbook (xlsb); save it as xlsx")
                 return Kind(kind, MEDIA_TYPES[kind])
-    raise _unreadable("a zip archive; submit the documents in it one by one")
+    for member, what in (
+        ("[Content_Types].xml", "a packaged document of another program"),
+        ("META-INF/MANIFEST.MF", "a Java program"),
+        ("AndroidManifest.xml", "an Android program"),
+    ):
+        if member in archive:
+            raise _unreadable(what)
+    return Kind("zip", MEDIA_TYPES["zip"])
 
 
 def _compound(data: bytes) -> DocumentUnreadable:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from blackboard import keys
 from blackboard.board import fold
 from blackboard.entries import Answer, Commit, Fork, Header, Mismatch, Put, Retract
 from blackboard.errors import BoardGone, UsageError
@@ -520,6 +521,45 @@ class TestListing:
     async def test_a_cursor_that_is_none(self, store: Store, cursor: str) -> None:
         with pytest.raises(UsageError):
             await store.boards("acme", before=cursor)
+
+
+class TestChildren:
+    async def test_they_are_listed_only_when_asked_for(self, store: Store) -> None:
+        parent = await new_board(store)
+        child = keys.derived_board_id(store.partitions, parent, "part")
+        head = {"status": "open", "tenant": "acme", "incarnation": "i", "opened_by": parent}
+        assert (await store.commit(child, Commit("board.created", "x", id="open", create=True, head=head))).ok
+        again = await store.commit(child, Commit("board.created", "x", id="open", create=True, head=head))
+        assert (again.ok, again.already) == (True, True)
+        assert [row.id for row in (await store.boards("acme"))[0]] == [parent]
+        assert {row.id for row in (await store.boards("acme", children=True))[0]} == {parent, child}
+        first, cursor = await store.boards("acme", children=True, limit=1)
+        rest, end_ = await store.boards("acme", children=True, limit=1, before=cursor)
+        assert ({first[0].id, rest[0].id}, end_) == ({parent, child}, "")
+        await end(store, child)
+        assert await store.retire(child)
+        assert [row.id for row in (await store.boards("acme", children=True))[0]] == [parent]
+
+    async def test_places_are_given_once_and_up_to_the_limits(self, store: Store) -> None:
+        top, other = await new_board(store), keys.new_board_id(0)
+        limits = {"most_children": 2, "most_below": 3}
+        ids = [keys.new_board_id(n) for n in range(5)]
+        asked = [
+            (ids[0], top),
+            (ids[0], top),
+            (ids[1], top),
+            (ids[2], top),
+            (ids[2], other),
+            (ids[3], other),
+            (ids[0], top),
+        ]
+        answers = [await store.adopt(top, child, parent, **limits) for child, parent in asked]
+        assert answers == ["adopted", "adopted", "adopted", "children", "adopted", "below", "adopted"]
+        at_once = await asyncio.gather(*(store.adopt(top, id, other, most_children=9, most_below=4) for id in ids))
+        assert sorted(at_once) == ["adopted", "adopted", "adopted", "adopted", "below"]
+        await end(store, top)
+        assert await store.adopt(top, ids[0], top, **limits) == "closed"
+        assert await store.adopt(keys.new_board_id(0), ids[0], top, **limits) == "gone"
 
 
 class TestActivity:

@@ -181,4 +181,5 @@ async def busy_board(store: RedisStore) -> str:
     await store.claim(board, "a1", nonce="n", lease_ms=60_000, worker="w")
     await source(store, board, "ocr", put("page/1"), fence=("a1", 1), note=True)
     await source(store, board, "ocr", put("page/1"), fence=("a1", 7), note=True)
+    await store.adopt(board, keys.new_board_id(0), board, most_children=1, most_below=1)
     return board

@@ -161,7 +161,7 @@ def test_a_mail_with_headers_and_its_plain_part() -> None:
     ]
     assert "the price is 5." in paper.pages[0]
     assert "HTML" not in paper.pages[0]
-    assert (paper.title, paper.notes) == ("Größe der Lieferung", ["Attachment 'offer.pdf' was not read."])
+    assert (paper.title, paper.notes) == ("Größe der Lieferung", ["Attachment 'offer.pdf' is not part of these pages."])
 
 
 def test_html_is_read_where_a_mail_has_nothing_else() -> None:
