@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from blackboard.contract import Blobs, Progress
+from blackboard.contract import Blobs, Boards, Progress
 from blackboard.contributions import Namer
 from blackboard.entries import Put
 from blackboard.errors import PermanentFailure, StorageError, TransientFailure
@@ -131,6 +131,7 @@ class Run(Fenced):
             self.services.get(Blobs),
             self.services.get(Progress),
             self.spent,
+            self.services.get(Boards),
         )
         later: list[Put] = []
         async with aclosing(guest.contributions(binding, inputs, values, host)) as contributed:

@@ -26,6 +26,7 @@ from blackboard.memory import MemoryStore
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
 from controller.activation import Run
+from controller.bench_boards import NoBoards
 from controller.fenced import Ledger
 from controller.inputs import Decoder
 from controller.isolated import Isolation
@@ -120,6 +121,7 @@ class Bench:
         self._services = {
             contract.Blobs: Bytes(self.store.blobs, behind),
             contract.Progress: self.progress,
+            contract.Boards: NoBoards(self.id),
             **(services or {}),
         }
         self._isolation = isolation or Isolation(Settings())

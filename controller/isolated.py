@@ -19,7 +19,7 @@ from blackboard.contract import Source
 from blackboard.entries import Put
 from blackboard.errors import StorageError, TransientFailure
 from blackboard.sandbox.child import END, ERROR, REQUEST
-from blackboard.sandbox.handed import ASK, ENTRY, LINE, PROGRESS, REPLY, SPENT
+from blackboard.sandbox.handed import ASK, ENTRY, LINE, PIECE, PROGRESS, REPLY, SPENT
 from blackboard.sandbox.pool import MIB, Limits, Pool, Seat
 from blackboard.sandbox.process import CROSSING, Charter, Child, ChildGone, Oversized
 from blackboard.sandbox.rooms import Room, sweep
@@ -179,7 +179,7 @@ class Guest:
             try:
                 kind, meta, raw = await child.receive(min(room, ENTRY_BYTES))
             except Oversized as error:
-                if error.kind != ENTRY:
+                if error.kind not in (ENTRY, PIECE):
                     raise Garbled("a message that is too long") from None
                 raise (too_large(ENTRY_BYTES) if room >= ENTRY_BYTES else too_much(limits.output_bytes)) from None
             room -= len(meta) + len(raw)
@@ -194,12 +194,15 @@ class Guest:
                 if words is not None:
                     yield check(words.get("key"), words.get("confidence"), raw)
                 continue
-            if len(meta) > WORD_BYTES or raw:
+            if len(meta) > WORD_BYTES or (raw and kind != PIECE):
                 raise Garbled("a message that is too long")
             if said - entries > MOST_WORDS:
                 raise too_talkative(MOST_WORDS)
             words = self._words(meta)
             if words is None:
+                continue
+            if kind == PIECE:
+                host.piece(raw)
                 continue
             if kind == END:
                 child.resident = _number(words.get("resident"))

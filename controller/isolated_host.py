@@ -1,4 +1,4 @@
-"""What a guest's process may ask of its worker, and tell it: blobs, lookups, progress, lines for the log."""
+"""What a guest's process may ask of its worker, and tell it: blobs, lookups, boards, progress, lines for the log."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from blackboard.contract import Blobs, Progress, Source, Spending
+from blackboard.contract import Blobs, Boards, Progress, Source, Spending
 from blackboard.entries import Read
 from blackboard.errors import PermanentFailure
-from blackboard.levels import Level
+from blackboard.levels import Child, Level
 from controller.inputs import Decoder, LookupReader, chosen
 
 MOST_LINES = 200
@@ -34,6 +34,9 @@ class Host:
     blobs: Blobs | None = None
     watchers: Progress | None = None
     spent: Spending | None = None
+    boards: Boards | None = None
+    pieces: bytearray = field(default_factory=bytearray)
+    """Of the document that a board is about to be opened for."""
     _lines: int = field(default=0, init=False)
 
     async def answer(self, words: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
@@ -44,6 +47,9 @@ class Host:
             if not SHA256.match(sha256):
                 raise PermanentFailure("it asked for a blob by what is no SHA-256")
             return {}, [await self.blobs.get(sha256)]
+        if what == "open" and self.boards is not None:
+            data, self.pieces = bytes(self.pieces), bytearray()
+            return {"child": (await self._open(self.boards, data, words)).model_dump(mode="json")}, []
         reader = self.lookups.get(str(words.get("parameter")))
         if reader is None or what not in ("get", "all"):
             raise PermanentFailure("it asked for something that it does not declare")
@@ -54,6 +60,26 @@ class Host:
             found = [one] if one is not None else []
         rows, values = await packed(found, self.decoder)
         return {"rows": rows}, values
+
+    async def _open(self, boards: Boards, data: bytes, words: Mapping[str, Any]) -> Child:
+        filename, declared_type, name = (words.get(word) for word in ("filename", "declared_type", "name"))
+        goal, sources = words.get("goal"), words.get("sources")
+        for given in (filename, declared_type, name):
+            if not isinstance(given, str | None):
+                raise PermanentFailure("a board's file, type and name are texts")
+        for listed in (goal, sources):
+            if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
+                raise PermanentFailure("a board's goal and sources are lists of texts")
+        self.touch()
+        return await boards.open(
+            data, filename=filename, declared_type=declared_type, name=name, goal=goal or (), sources=sources or ()
+        )
+
+    def piece(self, data: bytes) -> None:
+        """Some more of a document. Raises PermanentFailure when it opens no boards."""
+        if self.boards is None:
+            raise PermanentFailure("it sent a document, but does not declare that it opens boards")
+        self.pieces += data
 
     def progress(self, done: float, total: float, note: str) -> None:
         """It goes on."""

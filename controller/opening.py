@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import orjson
 
@@ -72,8 +72,8 @@ class Openings:
             raise PermanentFailure("it runs as a shadow, and a shadow opens no boards")
         async with self._one_by_one:
             parent = self._parent = self._parent or await self._look()
-            filename = _plain(filename)
-            called = self._name(name, filename)
+            filename = plain_filename(filename)
+            called = name_of_part(name, filename, self._opened)
             self._check_place(parent, len(data))
             sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
             if (opened := self._opened.get(called)) is not None:
@@ -112,21 +112,6 @@ class Openings:
     def _inherited(self, parent: Board) -> tuple[str, ...]:
         names = orjson.loads(parent.head.get("sources") or "{}")
         return tuple(name for name in names if name in self._opener.desk.names)
-
-    def _name(self, name: str | None, filename: str | None) -> str:
-        if name is not None:
-            if not NAME.match(name):
-                raise PermanentFailure(
-                    f"a child board cannot be called {name!r}",
-                    hint="use letters, digits, '.', '_' and '-', at most 96, a letter or digit at both ends",
-                )
-            return name
-        base = re.sub(r"[^A-Za-z0-9._-]+", "-", filename or "part").strip("-._")[:80].strip("-._") or "part"
-        called, number = base, 1
-        while called in self._opened:
-            number += 1
-            called = f"{base}-{number}"
-        return called
 
     def _check_place(self, parent: Board, size: int) -> None:
         most = self._opener.settings.child_depth
@@ -240,7 +225,27 @@ def _check_lineage(parent: Board, sha256: str) -> None:
         raise PermanentFailure("this part is the document itself, or one that it came in: a document that holds itself")
 
 
-def _plain(filename: str | None) -> str | None:
+def name_of_part(name: str | None, filename: str | None, taken: Container[str]) -> str:
+    """What a child is called: as its source says, or after its file, numbered where that is taken.
+
+    Raises PermanentFailure for a name that cannot be one.
+    """
+    if name is not None:
+        if not NAME.match(name):
+            raise PermanentFailure(
+                f"a child board cannot be called {name!r}",
+                hint="use letters, digits, '.', '_' and '-', at most 96, a letter or digit at both ends",
+            )
+        return name
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", filename or "part").strip("-._")[:80].strip("-._") or "part"
+    called, number = base, 1
+    while called in taken:
+        number += 1
+        called = f"{base}-{number}"
+    return called
+
+
+def plain_filename(filename: str | None) -> str | None:
     """A file's name without folders and control characters, at most 255 bytes; None for none."""
     if filename is None:
         return None

@@ -2,7 +2,8 @@
 
 Frames are those of `child`. From the worker: a request runs the source once (JSON: run, binding, processor seconds, inputs;
 raw: the inputs' values), a reply (JSON: ask; raw: values or bytes) answers something asked. To the worker: an entry (JSON:
-key, confidence; raw: its value), something asked (a blob, a lookup), progress, what was spent, a line for the log, and at
+key, confidence; raw: its value), something asked (a blob, a lookup, a board, after pieces of its
+document), progress, what was spent, a line for the log, and at
 last the end or an error. Every frame but the first names its run: what a source does after its end belongs to no other.
 """
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, get_args, get_origin
 
 import structlog
 
-from blackboard.contract import Blobs, Input, Progress, SourceSettings, Spending
+from blackboard.contract import Blobs, Boards, Input, Progress, SourceSettings, Spending
 from blackboard.entries import EntryRef
-from blackboard.levels import Level
+from blackboard.levels import Child, Level
 from blackboard.sandbox.child import words
 from blackboard.sourcelog import LOGGERS
 
-ENTRY, ASK, PROGRESS, LINE, REPLY, SPENT = 5, 6, 7, 8, 9, 10
+ENTRY, ASK, PROGRESS, LINE, REPLY, SPENT, PIECE = 5, 6, 7, 8, 9, 10, 11
 """Kinds of frames besides those of `child`."""
 PAUSE_S = 0.1
 """Between two messages of progress."""
+PIECE_BYTES = 4 * 1024 * 1024
+"""Of a document for a board of its own, in one frame."""
 
 
 class Worker(Protocol):
@@ -39,7 +42,7 @@ def _plain(kind: Any) -> Any:
 def is_handed_in(kind: Any) -> bool:
     """Whether a guest may ask for it."""
     plain = _plain(kind)
-    return plain in (Blobs, Progress, Spending, *LOGGERS) or (
+    return plain in (Blobs, Boards, Progress, Spending, *LOGGERS) or (
         isinstance(plain, type) and issubclass(plain, SourceSettings)
     )
 
@@ -49,6 +52,8 @@ def handed_in(kind: Any, worker: Worker, source: str, settings: Mapping[Any, Sou
     plain = _plain(kind)
     if plain is Blobs:
         return GuestBlobs(worker)
+    if plain is Boards:
+        return GuestBoards(worker)
     if plain is Progress:
         return GuestProgress(worker)
     if plain is Spending:
@@ -113,6 +118,32 @@ class GuestBlobs:
     async def get(self, sha256: str) -> bytes:
         """See contract.Blobs."""
         return (await self._worker.ask("blob", sha256=sha256))[1]
+
+
+class GuestBoards:
+    """`contract.Boards`, asked of the worker: the document in pieces, then what is asked of it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._one_by_one = asyncio.Lock()
+
+    async def open(
+        self,
+        data: bytes,
+        *,
+        filename: str | None = None,
+        declared_type: str | None = None,
+        goal: Sequence[str] = (),
+        sources: Sequence[str] = (),
+        name: str | None = None,
+    ) -> Child:
+        """See contract.Boards."""
+        asked = {"filename": filename, "declared_type": declared_type, "name": name}
+        async with self._one_by_one:
+            for start in range(0, len(data), PIECE_BYTES):
+                self._worker.tell(PIECE, {}, data[start : start + PIECE_BYTES])
+            said, _ = await self._worker.ask("open", goal=list(goal), sources=list(sources), **asked)
+        return Child.model_validate(said["child"])
 
 
 class GuestProgress:

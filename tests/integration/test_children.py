@@ -15,6 +15,7 @@ from blackboard.entries import Answer, Commit
 from blackboard.errors import StorageUnavailable
 from controller.family import Family
 from tests.fleet import promises, until
+from tests.integration.guests import guest
 from tests.integration.live import live
 
 
@@ -386,3 +387,16 @@ async def test_people_cannot_write_child_entries(redis_url: str, tmp_path: Path)
         headers = {"If-Match": answer.headers["ETag"]}
         assert (await service.client.put(path, json=answer.json()["value"], headers=headers)).status_code == 422
         assert (await service.client.delete(path, headers=headers)).status_code == 422
+
+
+async def test_a_third_party_s_source_opens_boards_from_its_limited_process(redis_url: str, tmp_path: Path) -> None:
+    async with live(redis_url, tmp_path, (guest("lines"), guest("reads"))) as service:
+        board = await service.submit("first\nlarge\n../up\nlast")
+        ended = await service.until(board)
+        assert ended["status"] == "completed"
+        assert [(child["name"], child["status"]) for child in ended["children"]] == [
+            ("line-1.txt", "completed"), ("line-2.txt", "completed")
+        ]  # fmt: skip
+        assert "cannot be called '../up'" in ended["outcome"]["degraded"][0]["reason"]
+        (read,) = (await service.get(f"boards/{ended['children'][1]['board']}/entries", level="line"))["items"]
+        assert read["value"] == {"text": "large", "size": 9_000_000}
