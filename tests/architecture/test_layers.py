@@ -12,7 +12,9 @@ PACKAGES = ("blackboard", "knowledge_sources", "controller")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 PURE = ("blackboard/board.py", "blackboard/entries.py", "blackboard/events.py", "blackboard/replay.py",
         "controller/graph.py", "controller/tracks.py", "controller/plan.py", "controller/decide.py",
-        "controller/outcome.py", "controller/why.py")  # fmt: skip
+        "controller/outcome.py", "controller/why.py", "controller/states.py", "controller/awards.py",
+        "controller/contests.py", "controller/spending.py", "controller/policy.py", "controller/conditions.py",
+        "controller/pinned.py", "controller/choice.py")  # fmt: skip
 EDGES = {"redis", "arq", "fastapi", "anthropic", "asyncio", "time", "random", "secrets", "socket", "httpx2", "uvicorn"}
 
 
