@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import orjson
-from arq import ArqRedis
 
 from benchmarks.peers.workload import RESULT, STATE, Waiters
 from blackboard import All, Each, Level, knowledge_source
-from blackboard.blobs import Blobs
-from blackboard.connect import client_of, connect
 from blackboard.entries import Commit, Put
 from blackboard.events import LogRecord
-from blackboard.store import RedisStore
-from controller.loop import Controller
-from controller.queue import Queue
+from controller.bootstrap import open_service
 from controller.settings import Settings
-from controller.worker import ActivationWorker
 
 
 class State(Level):
@@ -90,25 +84,13 @@ class Ours:
     async def start(self, url: str) -> None:
         """See workload.System."""
         settings = Settings(redis_url=url, data_dir=Path(tempfile.mkdtemp()))
-        commands, blocking = await connect(url)
-        self.store = RedisStore(commands, blocking=blocking, blobs=Blobs.at(settings.blobs))
-        queue = Queue(self.store.line(0))
-        self._clients = [client_of(url, connections=2), client_of(url, connections=1)]
-        self._controller = Controller(
-            store=self.store, queue=queue, sources=SOURCES, settings=settings, with_store=True
-        )
-        self._worker = ActivationWorker(
-            store=self.store, blobs=self.store.blobs, queue=queue,
-            pool=ArqRedis(self._clients[0].connection_pool), tokens=self._clients[1],
-            sources=SOURCES, slots={}, services={}, settings=settings,
-        )  # fmt: skip
-        queue.attach(self._worker)
-        self._tasks = [asyncio.create_task(self._controller.serve()), asyncio.create_task(self._worker.serve())]
+        self._stack = AsyncExitStack()
+        opening = open_service(settings, roles=frozenset({"controller", "worker"}), sources=SOURCES)
+        service = await self._stack.enter_async_context(opening)
+        self.store = service.store
         self._waiters = Waiters()
         self.store.listen(self._heard)
         self._sources = orjson.dumps({source.name: source.version for source in SOURCES}).decode()
-        while len(self._controller.partitions) < settings.partitions:
-            await asyncio.sleep(0.01)
 
     def _heard(self, board: str, record: LogRecord) -> None:
         if record.is_terminal:
@@ -131,9 +113,4 @@ class Ours:
 
     async def stop(self) -> None:
         """See workload.System."""
-        await self._worker.stop()
-        await self._controller.stop()
-        await asyncio.wait(self._tasks)
-        for client in self._clients:
-            await client.aclose()
-        await self.store.close()
+        await self._stack.aclose()
