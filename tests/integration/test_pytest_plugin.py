@@ -15,6 +15,8 @@ import structlog
 from blackboard import (
     All,
     Blobs,
+    Boards,
+    Child,
     Contribution,
     Each,
     Level,
@@ -192,6 +194,17 @@ async def test_what_is_handed_in(board: Board, caplog: pytest.LogCaptureFixture)
     said = vars(record)
     assert (record.name, said["source"], said["binding"]) == ("blackboard.source.asks", "asks", "page/0001")
     assert re.fullmatch(r"\d+-[a-z2-7]{26}", said["board"])
+
+
+async def test_boards_that_it_opens_count_as_read(board: Board) -> None:
+    @knowledge_source()
+    async def opens(page: Each[Page], boards: Boards) -> Child:
+        return await boards.open(page.text.encode(), filename="part.txt")
+
+    await board.seed(Page(number=1, text="a part"))
+    await board.run(opens)
+    (child,) = board.values(Child)
+    assert (child.filename, child.size, child.status) == ("part.txt", 6, "completed")
 
 
 async def test_live_boards_end(live_board: LiveBoard) -> None:
