@@ -89,9 +89,8 @@ async def ocr_fast(
     settings: OcrSettings,
     progress: Progress,
 ) -> Contribution[Reading]:
-    """One page read by OCR in less than half the time, with more wrong characters, and only pages that are upright or lie
-    on their right side. Otherwise as `ocr`. Not there by default: as a second reader of every page it would only double
-    the work."""
+    """One page read by OCR with fewer pixels: sooner, with more wrong characters. Otherwise as `ocr`. Not there by default:
+    as a second reader of every page it would only double the work."""
     return await _contribution("fast", layer, document, blobs, sandboxes, settings, progress)
 
 

@@ -20,12 +20,14 @@ from blackboard.levels import Box, Line
 from knowledge_sources.ocr_models import Detector, Image, Quad, Read, Recognizer, cut
 from knowledge_sources.ocr_pace import PACES, THOROUGH, Pace, PaceName
 from knowledge_sources.reading_order import Piece, reading_order, row_text
-from knowledge_sources.rotation import Rotation, find_rotation, lies_on_side, turned
+from knowledge_sources.rotation import Rotation, find_rotation, turned
 
 MIN_SCORE = 0.5
 """A piece read with less confidence is more likely noise than text."""
 CROWDED = 350
 """With more pieces than this on a page, its text is looked for once more, at a larger side."""
+HIGH = 1.5
+"""A crop so much higher than wide holds a line written upwards."""
 MAX_PIECES = 2500
 UNSURE_PAGE = 0.8
 LATIN_PAGE = 0.97
@@ -66,14 +68,14 @@ class OcrEngine:
     def read(self, image: Image) -> OcrResult:
         """Read one page, whichever way up. A page without text gives an empty text and says so in the note."""
         quads = self._find(image)
-        rotation = self._rotation(image, quads)
+        rotation, known = self._rotation(image, quads)
         if rotation != 0:
             image = turned(image, rotation)
-            quads = self._find(image)
+            quads, known = self._find(image), {}
         found = len(quads)
         # A pattern can look like thousands of letters: reading them all would take minutes.
         quads = sorted(quads, key=cv2.contourArea, reverse=True)[:MAX_PIECES]
-        reads = [self._read_piece(image, quad) for quad in quads]
+        reads = [known.get(quad.tobytes()) or self._read_piece(image, quad) for quad in quads]
         missed, unread = _unread(quads, reads)
         notes = [unread] if unread else []
         if found > len(quads):
@@ -92,12 +94,20 @@ class OcrEngine:
 
     def rotation(self, image: Image) -> Rotation:
         """Degrees clockwise by which the image must be turned to be upright; 0 where nothing tells."""
-        return self._rotation(image, self._find(image))
+        return self._rotation(image, self._find(image))[0]
 
-    def _rotation(self, image: Image, quads: Sequence[Quad]) -> Rotation:
-        if not self._pace.tries_ways:
-            return 90 if lies_on_side(quads) else 0
-        return find_rotation(image, quads, lambda crop: self._recognize(crop).score)
+    def _rotation(self, image: Image, quads: Sequence[Quad]) -> tuple[Rotation, dict[bytes, Read]]:
+        """The rotation, and what was read on the way of pieces that stand as they are, by their corners."""
+        known: dict[bytes, Read] = {}
+
+        def score(index: int, rotation: Rotation) -> float:
+            crop = cut(image, quads[index])
+            read = self._recognize(turned(crop, rotation))
+            if rotation == 0 and crop.shape[0] < HIGH * crop.shape[1]:
+                known[quads[index].tobytes()] = read
+            return read.score
+
+        return find_rotation(quads, score), known
 
     def _find(self, image: Image) -> list[Quad]:
         height, width = image.shape[:2]
@@ -182,8 +192,8 @@ def _engine(threads: int, pace: PaceName) -> OcrEngine:
 
 
 def _upright_crop(crop: Image) -> Image:
-    """A high, narrow crop on an upright page is a line written upwards."""
-    return np.ascontiguousarray(np.rot90(crop)) if crop.shape[0] >= 1.5 * crop.shape[1] else crop
+    """A line written upwards, laid down."""
+    return np.ascontiguousarray(np.rot90(crop)) if crop.shape[0] >= HIGH * crop.shape[1] else crop
 
 
 def _pieces(quads: Sequence[Quad], reads: Sequence[Read]) -> list[Piece]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from knowledge_sources.ocr_models import Image, Quad, cut
+from knowledge_sources.ocr_models import Image, Quad
 
 Rotation = Literal[0, 90, 180, 270]
 
@@ -30,39 +30,32 @@ def turned(image: Image, rotation: Rotation) -> Image:
     return np.ascontiguousarray(np.rot90(image, k=-rotation // 90))
 
 
-def lies_on_side(quads: Sequence[Quad]) -> bool:
-    """Whether most of the writing on a page runs up or down: it then has to be turned by 90 or 270 degrees."""
-    sizes = [_size(quad) for quad in quads]
-    flat = sum(w for w, h in sizes if w >= ELONGATED * h)
-    tall = sum(h for w, h in sizes if h >= ELONGATED * w)
-    return tall > flat
+def find_rotation(quads: Sequence[Quad], score: Callable[[int, Rotation], float]) -> Rotation:
+    """Degrees clockwise by which the page must be turned to be upright; 0 where nothing tells.
 
-
-def find_rotation(image: Image, quads: Sequence[Quad], score: Callable[[Image], float]) -> Rotation:
-    """Degrees clockwise by which the image must be turned to be upright; 0 where nothing tells.
-
-    `score` is the recognizer's mean score, 0..1, of a crop that holds one line.
+    `score` is the recognizer's mean score, 0..1, of the piece with that index, turned clockwise by so many degrees.
     """
     if not quads:
         return 0
     sizes = [_size(quad) for quad in quads]
-    on_side = lies_on_side(quads)
+    flat = sum(w for w, h in sizes if w >= ELONGATED * h)
+    tall = sum(h for w, h in sizes if h >= ELONGATED * w)
+    on_side = tall > flat
     lengths = [h / max(w, 1.0) if on_side else w / max(h, 1.0) for w, h in sizes]
     longest = sorted(range(len(quads)), key=lambda i: -lengths[i])[:SAMPLES]
-    crops = [cut(image, quads[i]) for i in longest]
     likely, other = _ways(on_side)
-    first = _mean(crops, likely, score)
+    first = _mean(longest, likely, score)
     if first >= SURE:
         return likely
-    return other if _mean(crops, other, score) > first + CLEARLY else likely
+    return other if _mean(longest, other, score) > first + CLEARLY else likely
 
 
 def _ways(on_side: bool) -> tuple[Rotation, Rotation]:
     return (90, 270) if on_side else (0, 180)
 
 
-def _mean(crops: Sequence[Image], rotation: Rotation, score: Callable[[Image], float]) -> float:
-    return sum(score(turned(crop, rotation)) for crop in crops) / len(crops)
+def _mean(sample: Sequence[int], rotation: Rotation, score: Callable[[int, Rotation], float]) -> float:
+    return sum(score(index, rotation) for index in sample) / len(sample)
 
 
 def _size(quad: Quad) -> tuple[float, float]:
