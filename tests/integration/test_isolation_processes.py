@@ -180,6 +180,37 @@ async def test_a_flood_starves_no_other_board(redis_url: str, tmp_path: Path, fo
         assert "more than 60,000 entries" in str(ending["degraded"])
 
 
+async def test_a_cancelled_board_and_a_stopping_worker_end_their_processes(
+    redis_url: str, tmp_path: Path, folder: Path
+) -> None:
+    before = children()
+    source = guest("hostile", timeout=600.0, idle_timeout=None)
+    async with opened(redis_url, tmp_path / "data", source, drain_s=0.2, lease_s=60) as service:
+
+        async def started(board: str) -> None:
+            async def yielded() -> bool:
+                return bool(await service.values(board, "finding"))
+
+            await until(yielded)
+            assert len(children() - before) == 1
+
+        board = await service.submit("spin", "hostile")
+        await started(board)
+        answer = await service.client.post(f"/v1/boards/{board}/cancel")
+        assert answer.status_code == 202
+        assert (await service.end(board))["status"] == "cancelled"
+
+        async def ended() -> bool:
+            return children() <= before
+
+        await until(ended)
+        board = await service.submit("hang", "hostile")
+        await started(board)
+    async with opened(redis_url, tmp_path / "data", guest("calm"), lease_s=60) as service:
+        types = [record.type for record in await service.service.store.log(board)]
+        assert types[-1] == "activation.retried", "it was given back"
+
+
 async def test_several_processes_serve_one_source_at_a_time_each(redis_url: str, tmp_path: Path, folder: Path) -> None:
     async with opened(redis_url, tmp_path / "data", guest("hostile"), plugin_processes=2, plugin_calls=1) as service:
         boards = [await service.submit("behave", "hostile") for _ in range(4)]
