@@ -70,8 +70,9 @@ class Family:
         unwanted = {child.board for child in children.open.values()} if ended else set[str]()
         if children.dropped:
             unwanted |= children.dropped - {child.board for child in children.open.values()}
-        await asyncio.gather(*(self._cancel(board, plan.board) for board in sorted(unwanted)))
-        children.dropped.clear()
+        if unwanted or children.dropped:
+            await asyncio.gather(*(self._cancel(board, plan.board) for board in sorted(unwanted)))
+            children.dropped.clear()
         if ended:
             if "opened_by" in plan.head:
                 await self._tell(plan)

@@ -171,13 +171,13 @@ async def promises(store: Store, board: str) -> dict[str, int]:
 class Process:
     """One role in a process of its own."""
 
-    def __init__(self, *roles: str, url: str, data: Path, **more: str) -> None:
+    def __init__(self, *roles: str, url: str, data: Path, module: str = "tests.fleet", **more: str) -> None:
         environment = {
             **os.environ, "BLACKBOARD_REDIS_URL": url, "BLACKBOARD_DATA_DIR": str(data), "BLACKBOARD_LEASE_S": "3",
             "BLACKBOARD_SWEEP_S": "1", "BLACKBOARD_CHECK_S": "2", "BLACKBOARD_WAKE_GRACE_S": "2",
             "BLACKBOARD_BACKOFF_S": "0.2", "BLACKBOARD_LOG_LEVEL": "warning", **more,
         }  # fmt: skip
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.fleet", *roles], env=environment, cwd=ROOT)
+        self._process = subprocess.Popen([sys.executable, "-m", module, *roles], env=environment, cwd=ROOT)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -198,11 +198,11 @@ class Process:
         return self._process.wait(seconds)
 
 
-async def main(roles: frozenset[str]) -> None:
+async def main(roles: frozenset[str], sources: Iterable[Any] = SOURCES) -> None:
     """Run until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_service(Settings(), roles=roles, sources=SOURCES):
+    async with open_service(Settings(), roles=roles, sources=tuple(sources)):
         await stop.wait()
 
 
