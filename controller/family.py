@@ -17,6 +17,7 @@ import orjson
 from blackboard.blobs import BlobCorrupt, BlobMissing
 from blackboard.entries import UNDER_WAY, Activation, Commit, Header, Put
 from blackboard.events import ENDED
+from blackboard.keys import BOARD_ID
 from blackboard.levels import Child
 from blackboard.ports import Due, Store
 from controller.kin import BY_PARENT, OpenChild, children_of, ended_child, lost_child, report_key, title_of
@@ -41,13 +42,17 @@ def has_kin(plan: Plan) -> bool:
     return plan.children.any or "opened_by" in plan.head
 
 
-async def renewed(store: Store, child: Child, tenant: str) -> Child:
-    """The entry as it must be by the child's head: itself while that board is open. Raises StorageError."""
-    head = await store.head(child.board)
+async def renewed(store: Store, child: Child, parent: str, tenant: str) -> Child:
+    """The entry as it must be by the child's head: itself while that board is open. Raises StorageError.
+
+    What a fork took over may have ended below another board; but nobody waits for a board that is not below it: a source
+    may write what it likes, also the board's own id.
+    """
+    head = await store.head(child.board) if BOARD_ID.match(child.board) else None
     if head is None or head.get("tenant") != tenant or "opened_by" not in head:
         return lost_child(child)
     if head.get("status") not in ENDED:
-        return child
+        return child if head["opened_by"] == parent else lost_child(child)
     title = ""
     if head["status"] == "completed":
         folded = await store.projection(child.board)
@@ -101,7 +106,7 @@ class Family:
     # -- down ----------------------------------------------------------------------------------------------------------
 
     async def _cancel(self, board: str, parent: str) -> None:
-        head = await self._store.head(board)
+        head = await self._store.head(board) if BOARD_ID.match(board) else None
         if head is None or head.get("status") in ENDED or "cancel" in head or head.get("opened_by") != parent:
             return
         by = f"{BY_PARENT}{parent}"
@@ -109,8 +114,8 @@ class Family:
 
     async def _renew(self, parent: str, key: str, board: str, tenant: str) -> None:
         """Bring the entry of a child up to date, if it is the one meant and that board has ended."""
-        head = await self._store.head(board)
-        if head is not None and head.get("status") not in ENDED:
+        head = await self._store.head(board) if BOARD_ID.match(board) else None
+        if head is not None and head.get("status") not in ENDED and head.get("opened_by") == parent:
             return
         found = await self._store.entry(parent, key)
         if found is None or found[1] is None:
@@ -118,7 +123,7 @@ class Family:
         header, child = Header.parse(found[0]), Child.model_validate_json(found[1])
         if child.board != board or child.status != "open":
             return
-        now = await renewed(self._store, child, tenant)
+        now = await renewed(self._store, child, parent, tenant)
         # In the name of who opened it, so that it stays theirs to retract. The version: somebody may be faster.
         value = orjson.dumps(now.model_dump(mode="json"))
         await self._store.commit(
@@ -144,7 +149,7 @@ class Family:
         return all(done)
 
     async def _retire_child(self, board: str, parent: str) -> bool:
-        head = await self._store.head(board)
+        head = await self._store.head(board) if BOARD_ID.match(board) else None
         if head is None or head.get("opened_by") != parent:
             return True  # another board's: this one was forked from it
         if head.get("status") not in ENDED:

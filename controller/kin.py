@@ -20,6 +20,7 @@ import orjson
 from blackboard.board import Board
 from blackboard.entries import Header, is_rival, level_of
 from blackboard.levels import Child, Report
+from blackboard.writing import referred
 
 BY_PARENT = "parent:"
 """How a cancellation by the parent is signed, before the parent's id."""
@@ -49,7 +50,7 @@ class Children:
 
     def set(self, key: str, version: int, value: bytes | None) -> None:
         """Take a `child` entry to a value; None: it is gone."""
-        told: dict[str, Any] = orjson.loads(value) if value is not None else {}
+        told: dict[str, Any] = orjson.loads(value) if value is not None and referred(value) is None else {}
         before = self.open.pop(key, None)
         board = str(told.get("board", ""))
         if before is not None and before.board != board:
@@ -94,10 +95,13 @@ def _became(told: Mapping[str, Any]) -> str:
 
 
 def children_of(board: Board) -> dict[str, tuple[Header, Child]]:
-    """The live `child` entries of a folded board, rivals included, in key order."""
+    """The live `child` entries of a folded board, rivals included, in key order.
+
+    Left out: one so large that it lies in the blob store. Nobody who opens boards writes such.
+    """
     found = {}
     for key in sorted(board.values):
-        if level_of(key) == Child.level:
+        if level_of(key) == Child.level and referred(board.values[key]) is None:
             found[key] = (Header.parse(board.entries[key]), Child.model_validate_json(board.values[key]))
     return found
 

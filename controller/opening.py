@@ -144,7 +144,7 @@ class Openings:
                 await self._create(parent, board, name, wanted, data)
                 return child.model_copy(update={"board": board})
             if not head.get("cancel", "").startswith(BY_PARENT):
-                return await renewed(store, child.model_copy(update={"board": board}), wanted.tenant)
+                return await renewed(store, child.model_copy(update={"board": board}), parent.id, wanted.tenant)
         raise PermanentFailure(f"the part {name!r} came and went {MOST_COMEBACKS} times")
 
     async def _reserve(self, parent: Board, board: str, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from blackboard import Blobs, Boards, Child, Document, Each, PermanentFailure, Progress, knowledge_source
 from blackboard.sandbox.pool import MIB, Sandboxes
-from knowledge_sources.intake import FORMATS, LIMITS
+from knowledge_sources.intake import FORMATS, LIMITS, reader
 
 HOLDERS: Final = ("eml", "zip")
 """Kinds of documents that `formats.parts` takes apart."""
@@ -29,7 +29,7 @@ async def attachments(
     refused: PermanentFailure | None = None
     part: dict[str, Any] = {}
     done = 0
-    sandbox = sandboxes.get(FORMATS, UNPACKING)
+    sandbox = sandboxes.get(FORMATS, UNPACKING) if document.kind == "zip" else reader(sandboxes)
     async with contextlib.aclosing(sandbox.stream("parts", data, filename=document.filename)) as answers:
         async for answer in answers:
             if isinstance(answer, dict):

@@ -16,6 +16,7 @@ from blackboard.errors import UsageError
 from blackboard.events import LogRecord
 from blackboard.replay import Diff
 from blackboard.writing import referred
+from controller.kin import children_of
 
 NAMED = 4
 """Keys that a line names one by one."""
@@ -98,13 +99,17 @@ def summary_of(board: Board, last: int) -> list[tuple[str, str]]:
     head, outcome = board.head, outcome_of(board.head)
     rows = [("board", board.id), ("status", f"{board.status}: {outcome['reason']}" if outcome else board.status)]
     rows.append(("revision", f"{board.revision} of {last}"))
-    for name in ("filename", "parent", "goal", "hold", "cancel"):
+    for name in ("filename", "parent", "opened_by", "goal", "hold", "cancel"):
         if head.get(name):
             rows.append((name, head[name]))
     if "created" in head:
         rows.append(("created", clock(head["created"])))
     if "ended" in head:
         rows.append(("took", f"{(int(head['ended']) - int(head['created'])) / 1000:.2f} s"))
+    rows += [
+        ("part", " ".join((child.filename or child.name, child.status, child.board, child.title)).rstrip())
+        for _, child in children_of(board).values()
+    ]
     if outcome.get("disputes"):
         rows.append(("disputes", str(outcome["disputes"])))
     rows += [

@@ -239,11 +239,14 @@ async def _below(request: Request, parent: str, before: str, limit: int) -> tupl
     folded = await store.projection(parent)
     known = children_of(folded) if folded is not None else {}
     keys = [key for key in known if key > before]
-    page = [known[key][1].board for key in keys[:limit]]
+    page = [board for key in keys[:limit] if BOARD_ID.match(board := known[key][1].board)]
     heads = await asyncio.gather(*map(store.head, page))
     tenant = caller_of(request).tenant
-    there = [(board, head) for board, head in zip(page, heads, strict=True) if head and head.get("tenant") == tenant]
-    rows = [BoardRow(board, int(head["created"]), head) for board, head in there]
+    rows = [
+        BoardRow(board, int(head["created"]), head)
+        for board, head in zip(page, heads, strict=True)
+        if head and head.get("tenant") == tenant and "opened_by" in head
+    ]
     return rows, keys[limit - 1] if len(keys) > limit else ""
 
 

@@ -378,6 +378,48 @@ async def test_an_open_parent_keeps_its_children(redis_url: str, tmp_path: Path)
         await until(empty, 20)
 
 
+async def test_nobody_waits_for_a_board_that_is_not_below(redis_url: str, tmp_path: Path) -> None:
+    """A source may write what it likes into a child entry: another's board, its own, nonsense, a book."""
+    other = ""
+    made: list[str] = []
+
+    @knowledge_source(timeout=10)
+    async def forger(upload: Each[Upload], blobs: Blobs, boards: Boards) -> AsyncIterator[Child]:
+        if await blobs.get(upload.sha256) != b"forge":
+            return
+        mine = await boards.open(text(package(says="x", waits=True)).encode())
+        made.append(mine.board)
+        forged = {"own": "0-" + "a" * 26, "others": other, "nonsense": "x|y"}
+        yield mine
+        for name, board in forged.items():
+            yield Child(name=name, board=board, sha256="", size=0)
+        yield Child(name="book", board=other, sha256="", size=0, reason="x" * 300_000)
+
+    @knowledge_source(timeout=10)
+    async def reads(upload: Each[Upload], blobs: Blobs) -> Found:
+        data = await blobs.get(upload.sha256)
+        if data.startswith(b"{"):
+            await gate.open.wait()
+        return Found(text="x")
+
+    gate = Gate()
+    async with live(redis_url, tmp_path, (forger, reads)) as service:
+        other = await service.submit(text(package(says="theirs", waits=True)))
+        board = await service.submit("forge")
+
+        async def told() -> list[str] | None:
+            found = {child["name"]: child["status"] for child in (await service.board(board)).get("children", ())}
+            failed = [name for name, status in found.items() if status == "failed"]
+            return failed if len(failed) == 3 else None
+
+        assert sorted(await until(told)) == ["nonsense", "others", "own"]
+        assert [child["id"] for child in await below(service, board)] == made
+        await service.client.post(f"/v1/boards/{board}/cancel")
+        assert (await service.until(made[0]))["status"] == "cancelled"
+        assert (await service.board(other))["status"] == "open"
+        gate.open.set()
+
+
 async def test_people_cannot_write_child_entries(redis_url: str, tmp_path: Path) -> None:
     async with live(redis_url, tmp_path, sources(Gate())) as service:
         board = await service.submit(text(package(package(says="x", waits=True))))

@@ -17,6 +17,7 @@ from test_decide_random import fragile
 from blackboard.contract import Contribution, Input, Source
 from blackboard.entries import Commit, Put, Retract
 from blackboard.levels import Child, Level
+from controller.commands.telling import summary_of
 from controller.kin import children_of, ended_child
 from controller.why import why_board
 
@@ -272,3 +273,11 @@ def test_what_ended_keeps_what_it_was_opened_with() -> None:
     assert (ended.status, len(ended.reason), len(ended.title)) == ("failed", 500, 200)
     assert (ended.boards, ended.cost_usd, ended.tokens, ended.wall_s) == (1, 1.5, 3, 2.5)
     assert (ended.filename, ended.size, ended.board) == ("a.pdf", 3, "0-a")
+
+
+def test_the_command_line_shows_the_parts() -> None:
+    village, parent = small()
+    ((_, (_, child)),) = children_of(parent.board).items()
+    assert ("part", f"{child.name} open {child.board}") in summary_of(parent.board, parent.board.revision)
+    village.end(parent)
+    assert any(word == "part" and said.endswith("A title") for word, said in summary_of(parent.board, 1))
