@@ -34,6 +34,11 @@ class Registrations:
         answer: int = await self._line.run(doors.register(keys.SOURCES, edition=edition, source=source, text=text))
         return answer
 
+    async def now(self) -> int:
+        """The server's clock, milliseconds since 1970."""
+        seconds, micros = await self._asked(("TIME",))
+        return int(seconds) * 1000 + int(micros) // 1000
+
     async def _asked(self, command: Any) -> Any:
         try:
             return await self._line.issue(command)

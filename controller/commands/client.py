@@ -58,6 +58,10 @@ class Client:
         """The board as it is now."""
         return self._object(await self._send("GET", f"/v1/boards/{quote(id, safe='')}"))
 
+    async def sources(self) -> dict[str, Any]:
+        """The sources new boards include, and the plug-ins that are broken."""
+        return self._object(await self._send("GET", "/v1/sources"))
+
     async def log(self, id: str) -> list[LogRecord]:
         """All records, notes included."""
         answer = await self._send("GET", f"/v1/boards/{quote(id, safe='')}/log")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controller.commands import alone, console
-from controller.commands.options import Json, Plugins, settings_from
+from controller.commands.options import Json, MaybeUrl, Plugins, settings_from
 
 if TYPE_CHECKING:
     from blackboard.contract import Source
@@ -23,49 +24,72 @@ Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="Where the pac
 
 
 @app.command("list")
-def list_sources(as_json: Json = False, plugins: Plugins = None) -> None:
-    """List the sources with what they read and contribute; exit 1 when one cannot be loaded."""
+def list_sources(as_json: Json = False, plugins: Plugins = None, url: MaybeUrl = "") -> None:
+    """List the sources with what they read and contribute; exit 1 when one cannot be loaded.
+
+    Those installed here; with `--url` those of a running service, with sources that run elsewhere and who serves them.
+    """
+    sources, broken = console.run(_asked(url)) if url else _installed(plugins)
+    if as_json:
+        console.out_json({"sources": sources, "broken": broken})
+    else:
+        lines = [(each["name"], each["version"], _reads(each), _gives(each), _notes(each)) for each in sources]
+        console.out(console.columns(lines, header=("source", "version", "reads", "contributes", "notes")))
+        for each in broken:
+            console.say(f"broken: {each['name']} ({each['where']}): {each['error']}")
+    raise typer.Exit(console.BOARD_FAILED if broken else console.DONE)
+
+
+def _installed(plugins: Plugins) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     from blackboard.registry import find_sources
     from controller.views import broken_view, source_view
 
     settings = settings_from(plugins=plugins)
     found, broken = find_sources(plugins=settings.plugins, trusted=settings.trusted)
-    if as_json:
-        rows = [source_view(source) for source in found]
-        console.out_json({"sources": rows, "broken": [broken_view(each) for each in broken]})
-    else:
-        lines = [(source.name, source.version, _reads(source), _gives(source), _notes(source)) for source in found]
-        console.out(console.columns(lines, header=("source", "version", "reads", "contributes", "notes")))
-        for each in broken:
-            console.say(f"broken: {each.name} ({each.where}): {each.error}")
-    raise typer.Exit(console.BOARD_FAILED if broken else console.DONE)
+    return [source_view(source) for source in found], [broken_view(each) for each in broken]
 
 
-def _reads(source: Source) -> str:
+async def _asked(url: str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    from controller.commands.client import Client
+
+    async with Client(url) as client:
+        found = await client.sources()
+        return found["items"], found["broken"]
+
+
+def _reads(source: dict[str, Any]) -> str:
     words = []
-    for given in source.inputs:
-        levels = "|".join(kind.level for kind in given.levels)
-        words.append(f"{given.kind} {levels}{f' by {given.by}' if given.by else ''}")
+    for given in source["inputs"]:
+        by = f" by {given['by']}" if given.get("by") else ""
+        words.append(f"{given['kind']} {'|'.join(given['levels'])}{by}")
     return ", ".join(words)
 
 
-def _gives(source: Source) -> str:
-    revised = {kind.level for kind in source.revises}
-    return ", ".join(f"{kind.level}{' (revises)' if kind.level in revised else ''}" for kind in source.outputs)
+def _gives(source: dict[str, Any]) -> str:
+    return ", ".join(f"{level}{' (revises)' if level in source['revises'] else ''}" for level in source["outputs"])
 
 
-def _notes(source: Source) -> str:
+def _notes(source: dict[str, Any]) -> str:
     notes = [
-        "required" if source.required else "",
-        "" if source.default else "only where asked for",
-        "" if source.default else "not by default",
-        "conditional" if source.when is not None else "",
-        source.cost if source.cost != "free" else "",
-        f"at most {source.max_rounds} rounds" if source.is_loop else "",
-        f"{source.origin}: {source.where}" if source.origin != "built-in" else "",
-        "trusted" if source.trusted and source.origin != "built-in" else "",
+        "required" if source["required"] else "",
+        "" if source["default"] else "only where asked for",
+        "conditional" if source["conditional"] else "",
+        source["cost"] if source["cost"] != "free" else "",
+        f"at most {source['max_rounds']} rounds" if source["max_rounds"] is not None else "",
+        f"{source['origin']}: {source['where']}" if source["origin"] != "built-in" else "",
+        "trusted" if source["trusted"] and source["origin"] != "built-in" else "",
+        _served(source) if "workers" in source else "",
     ]
     return ", ".join(note for note in notes if note)
+
+
+def _served(source: dict[str, Any]) -> str:
+    if count := len(source["workers"]):
+        return f"{count} worker{'' if count == 1 else 's'}"
+    heard = source.get("registration", {}).get("last_heard")
+    if heard is None:
+        return "nobody serves it"
+    return f"nobody serves it since {datetime.fromtimestamp(heard / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 @app.command("new")

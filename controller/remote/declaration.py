@@ -72,6 +72,7 @@ class Declaration(DeclaredPart):
         float | None, Field(gt=0, le=86_400, description="Without progress and without a contribution.")
     ] = None
     required: Annotated[bool, Field(description="Whether a board fails when it fails for good.")] = False
+    default: Annotated[bool, Field(description="Whether boards include it that name no sources.")] = True
     cost: Word = "free"
     carries: Annotated[
         dict[str, str],
@@ -186,6 +187,7 @@ def source_of(name: str, declared: Declaration, kinds: Mapping[str, type[Level]]
         timeout=declared.timeout_s,
         idle_timeout=declared.idle_timeout_s,
         required=declared.required,
+        default=declared.default,
         carries=dict(declared.carries),
         priority=declared.priority,
         concurrency=declared.concurrency,

@@ -28,6 +28,7 @@ from controller.values import InvalidValue, known_levels
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
+TIDY_S = 600.0
 MOST = 256
 MOST_VERSIONS = 50
 RESERVED = frozenset({"controller", "submitter"})
@@ -139,9 +140,13 @@ class Directory:
 
     async def follow(self) -> None:
         """Keep up with the server until cancelled."""
+        loop, tidied = asyncio.get_running_loop(), 0.0
         while True:
             try:
                 await self.refresh()
+                if loop.time() >= tidied + TIDY_S:
+                    tidied = loop.time()
+                    await self.tidy(await self._server.now())
             except StorageError as error:
                 log.debug("sources.unheard", error=str(error))
             except Exception:

@@ -55,6 +55,10 @@ class NoRegistrations:
         """None is there."""
         return 0, {}
 
+    async def now(self) -> int:
+        """Some time."""
+        return 0
+
 
 @dataclass
 class Small:

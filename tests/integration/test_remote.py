@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from blackboard import Each, Page, Report, knowledge_source
 from tests.fleet import ROOT, promises, until
-from tests.integration.elsewhere import Door, door
+from tests.integration.elsewhere import Door, door, sheets
 
 
 @pytest.fixture
@@ -388,6 +389,149 @@ async def test_nothing_is_left_on_the_server_but_what_is_documented(served: Door
     found = [name.decode() for name in await served.service.store._blocking.keys("bb:*")]
     assert found and all(any(pattern.match(name) for pattern in keys.PATTERNS) for name in found), found
     assert not [name for name in found if ":idle:" in name]
+
+
+async def test_a_group_and_all_of_a_level_and_a_field_that_is_carried(served: Door) -> None:
+    """Words of a page are counted when its page is there; the sum waits for all of them, elsewhere too."""
+    number = {"type": "object", "properties": {"number": {"type": "integer"}, "words": {"type": "integer"}}}
+    count = {
+        "inputs": [{"parameter": "pages", "kind": "group", "levels": ["page"], "by": "number"}],
+        "outputs": [{"level": "count", "schema": {**number, "required": ["number", "words"]}, "named_by": ["number"]}],
+        "carries": {"number": "number"},
+    }
+    total = {
+        "inputs": [
+            {"parameter": "counts", "kind": "all", "levels": ["count"]},
+            {"parameter": "pages", "kind": "all", "levels": ["page"]},
+        ],
+        "outputs": [{"level": "total", "schema": {**number, "required": ["words"]}}],
+    }
+    assert (await served.put("counting", **count)).status_code == 201
+    assert (await served.put("adding", **total)).status_code == 201
+    board = await served.submit()
+    for _ in range(3):
+        task = await served.task("counting", "adding")
+        assert task["source"] == "counting", "the other one waits for all of them"
+        (page,) = task["inputs"]["pages"]
+        value = {"number": page["value"]["number"], "words": len(page["value"]["text"].split())}
+        assert task["binding"] == str(value["number"])
+        entries = [{"level": "count", "value": value, "confidence": 0.5}]
+        written = (await served.commit(task, 1, entries=entries, status="done")).json()
+        assert written["entries"][0]["key"] == f"count/{value['number']:04d}"
+    task = await served.task("counting", "adding")
+    assert task["source"] == "adding" and task["binding"] == "board" and len(task["inputs"]["pages"]) == 3
+    assert [entry["confidence"] for entry in task["inputs"]["counts"]] == [0.5] * 3
+    words = sum(entry["value"]["words"] for entry in task["inputs"]["counts"])
+    await served.commit(task, 1, entries=[{"level": "total", "value": {"words": words}}], status="done")
+    assert (await served.ended(board))["status"] == "completed"
+    assert await served.entries(board, "total") == {"total/board-1": {"words": 10}}
+
+
+async def test_a_source_that_is_no_default_works_where_it_is_asked_for(served: Door) -> None:
+    await served.put(default=False)
+    assert (await served.ended(await served.submit()))["status"] == "completed"
+    board = await served.submit(sources=["sheets", "dates"])
+    for _ in range(3):
+        await served.work(await served.task())
+    assert (await served.ended(board))["status"] == "completed"
+
+
+async def test_each_version_is_served_by_who_has_it(served: Door) -> None:
+    await served.put()
+    old = await served.submit()
+    await until(lambda: _pending(served, old))
+    assert (await served.put(version="2")).status_code == 200
+    new = await served.submit()
+    await until(lambda: _pending(served, new))
+    for _ in range(3):
+        task = await served.task("dates")
+        assert (task["board"], task["version"]) == (new, "2")
+        await served.work(task)
+    assert (await served.claim("dates@2", wait_s=0)).status_code == 204
+    for _ in range(3):
+        task = await served.task("dates@1")
+        assert (task["board"], task["version"]) == (old, "1")
+        await served.work(task)
+    for board in (old, new):
+        assert (await served.ended(board))["status"] == "completed"
+    problem = is_problem(await served.claim("dates@3", wait_s=0), 422, "validation-error")
+    assert problem["errors"] == [{"pointer": "/sources/0", "detail": "no such version; there are 1, 2"}]
+
+
+async def _pending(served: Door, board: str) -> bool:
+    items = (await served.client.get(f"/v1/boards/{board}/activations")).json()["items"]
+    return sum(item["source"] == "dates" and item["status"] == "pending" for item in items) == 3
+
+
+async def test_who_serves_it_is_told(served: Door) -> None:
+    await served.put(concurrency=1)
+    await served.submit()
+    before = (await served.client.get("/v1/sources/dates")).json()
+    assert before["workers"] == [] and before["registration"]["last_heard"] is None
+    task = await served.task(worker="reader-7")
+    now = (await served.client.get("/v1/sources/dates")).json()
+    assert now["workers"] == ["remote:reader-7"] and now["registration"]["last_heard"] > 0
+    await served.renew(task)
+    assert (await served.client.get("/v1/sources/dates")).json()["workers"] == ["remote:reader-7"]
+    reasons = (await served.client.get(f"/v1/boards/{task['board']}/why")).json()["reasons"]
+    (running,) = [reason for reason in reasons if reason["activation"] == task["activation"]]
+    assert running["lease_by"] == "remote:reader-7"
+
+
+async def test_as_a_shadow_it_writes_to_the_side_space(served: Door) -> None:
+    await served.put()
+    board = await served.submit(shadow=["dates"])
+    for n in range(3):
+        task = await served.task()
+        if n == 0:
+            assert (await served.commit(task, 1, {"iso": "2020-01-01", "page": 1})).status_code == 200
+            assert (await served.commit(task, 2, {"iso": "2020-01-02", "page": 1}, status="done")).status_code == 200
+        else:
+            assert (await served.work(task)).status_code == 200
+
+    async def all_there() -> bool:
+        found = await served.client.get(f"/v1/boards/{board}/entries", params={"space": "shadow"})
+        return len(found.json()["items"]) >= 3
+
+    await until(all_there)
+    assert await served.entries(board) == {}
+    assert (await served.ended(board))["status"] == "completed"
+
+
+async def test_what_local_workers_serve_does_not_matter(redis_url: str, tmp_path: Path) -> None:
+    async with door(redis_url, tmp_path, only=("sheets", "closing")) as served:
+        await served.put()
+        board = await served.submit()
+        for _ in range(3):
+            await served.work(await served.task())
+        assert (await served.ended(board))["status"] == "completed"
+
+
+async def test_old_registrations_are_forgotten(served: Door) -> None:
+    await served.put()
+    await served.client.delete("/v1/sources/dates")
+    directory, store = served.service.directory, served.service.store
+    now = await store.now()
+    await directory.tidy(now)
+    assert directory.remote("dates") is not None, "boards that began with it may be there still"
+    await directory.tidy(now + int(served.service.settings.retention_s * 1000) + 1000)
+    assert directory.remote("dates") is None
+
+
+async def test_a_registration_that_no_longer_fits_is_told(redis_url: str, tmp_path: Path) -> None:
+    """Its name was taken by a plug-in that was installed while the service was down."""
+    async with door(redis_url, tmp_path) as served:
+        await served.put()
+
+    @knowledge_source()
+    def dates(page: Each[Page]) -> Report:
+        raise NotImplementedError
+
+    async with door(redis_url, tmp_path, sheets, dates, roles=frozenset()) as served:
+        found = (await served.client.get("/v1/sources")).json()
+        assert [each["origin"] for each in found["items"] if each["name"] == "dates"] == ["installed"]
+        (broken,) = found["broken"]
+        assert broken["name"] == "dates" and broken["origin"] == "remote" and "installed here" in broken["error"]
 
 
 async def test_the_example_runs(served: Door) -> None:

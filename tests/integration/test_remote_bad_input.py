@@ -103,6 +103,7 @@ BAD_DECLARATIONS: list[tuple[Any, str]] = [
     (declared(idle_timeout_s=-1), "/idle_timeout_s"),
     (declared(idle_timeout_s=61), "/idle_timeout_s"),
     (declared(required="yes"), "/required"),
+    (declared(default=None), "/default"),
     (declared(cost=3), "/cost"),
     (declared(carries=[]), "/carries"),
     (declared(carries={"page": "nothing"}), "/carries/page"),
