@@ -60,5 +60,5 @@ def work(task):
 if __name__ == "__main__":
     call("PUT", "/v1/sources/isbns", DECLARATION)
     while True:
-        if task := call("POST", "/v1/activations/claim", {"sources": ["isbns"], "wait_s": 20}):
+        if task := call("POST", "/v1/activations/claim", {"sources": ["isbns@1"], "wait_s": 20}):
             work(task)

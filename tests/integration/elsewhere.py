@@ -18,7 +18,7 @@ from controller.http.server import make_server
 from controller.settings import Settings
 from tests.fleet import until
 
-TEXTS = ("Signed on 2024-03-01 and 2025-06-30.", "Nothing here.", "Due on 2026-01-15.")
+TEXTS = ("Signed on 2024-03-01 and 2025-06-30.", "NOTHING here.", "Due on 2026-01-15.")
 SCHEMA = {
     "type": "object",
     "properties": {"iso": {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}, "page": {"type": "integer"}},

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from blackboard import Each, Page, Report, knowledge_source
+from controller.remote.declaration import Declaration
 from tests.fleet import ROOT, promises, until
 from tests.integration.elsewhere import Door, door, sheets
+
+DOCS = ROOT / "docs" / "remote-sources.md"
 
 
 @pytest.fixture
@@ -566,3 +572,34 @@ async def test_the_example_runs(served: Door) -> None:
         example.kill()
         out, _ = await example.communicate()
     assert b"page/0002 done 1" in out
+
+
+async def test_the_declaration_of_the_documentation_is_accepted(served: Door) -> None:
+    (declaration,) = re.findall(r"```json\n(.*?)```", DOCS.read_text(), re.S)
+    assert (await served.client.put("/v1/sources/isbns", json=orjson.loads(declaration))).status_code == 201
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+async def test_the_example_in_javascript_runs(served: Door, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```javascript\n(.*?)```", DOCS.read_text(), re.S)
+    program = tmp_path / "shouts.mjs"
+    program.write_text(code)
+    example = await asyncio.create_subprocess_exec("node", str(program), served.url)
+    try:
+
+        async def registered() -> bool:
+            return (await served.client.get("/v1/sources/shouts")).status_code == 200
+
+        await until(registered)
+        board = await served.submit()
+        assert (await served.ended(board))["status"] == "completed"
+        assert await served.entries(board, "shout") == {"shout/0002-1": {"word": "NOTHING"}}
+    finally:
+        example.kill()
+        await example.wait()
+
+
+async def test_the_documentation_names_every_member_of_a_declaration() -> None:
+    section = DOCS.read_text().partition("## Register")[2].partition("## Claim")[0]
+    told = {name for row in re.findall(r"^\| (`.*?) \|", section, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert told == set(Declaration.model_fields)
