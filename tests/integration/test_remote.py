@@ -15,6 +15,7 @@ import pytest
 
 from blackboard import Each, Page, Report, knowledge_source
 from controller.remote.declaration import Declaration
+from tests.end_to_end.command import SCRIPT
 from tests.fleet import ROOT, promises, until
 from tests.integration.elsewhere import Door, door, sheets
 
@@ -325,6 +326,32 @@ async def test_several_processes_learn_of_it(redis_url: str, tmp_path: Path) -> 
             await one.work(await one.task())
         assert (await second.ended(board))["status"] == "completed"
         assert len(await first.entries(board)) == 3
+
+
+async def test_registrations_at_once_are_all_kept_and_a_name_is_one_s(redis_url: str, tmp_path: Path) -> None:
+    async with (
+        door(redis_url, tmp_path, roles=frozenset()) as first,
+        door(redis_url, tmp_path, roles=frozenset()) as second,
+    ):
+        answers = await asyncio.gather(
+            *(one.put(f"dates_{number}") for number, one in enumerate((first, second) * 4)),
+            *(one.put("wanted", registrant=f"lab-{number}") for number, one in enumerate((first, second) * 4)),
+        )
+        codes = sorted(answer.status_code for answer in answers)
+        assert codes == [201] * 9 + [409] * 7
+        for one in (first, second):
+            items = (await one.client.get("/v1/sources")).json()["items"]
+            assert len([item for item in items if item["origin"] == "remote"]) == 9
+
+
+async def test_the_command_line_lists_them(served: Door) -> None:
+    await served.put(priority=3)
+    for options, wanted in (((), b"nobody serves it"), (("--json",), b'"last_heard":')):
+        listing = await asyncio.create_subprocess_exec(
+            SCRIPT, "sources", "list", "--url", served.url, *options, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        )
+        out, _ = await listing.communicate()
+        assert listing.returncode == 0 and b"dates" in out and wanted in out.replace(b'": ', b'":'), out.decode()
 
 
 async def test_an_unregistered_source_is_waited_for_by_old_boards_alone(served: Door) -> None:

@@ -10,6 +10,7 @@ from blackboard.embedded import Server
 from controller.bootstrap import open_service
 from controller.settings import Settings
 from tests.fleet import PAGES, SOURCES, ended, promises, submit
+from tests.integration.elsewhere import door
 
 
 @pytest.mark.cluster
@@ -29,3 +30,17 @@ async def test_boards_end_on_a_cluster(cluster: list[Server], server: Server, tm
             assert (await ended(running.store, board))["status"] == "completed"
             runs = await promises(running.store, board)
             assert (runs["split"], runs["count"], runs["total"]) == (1, PAGES, 1)
+
+
+@pytest.mark.cluster
+async def test_sources_elsewhere_serve_a_cluster(cluster: list[Server], server: Server, tmp_path: Path) -> None:
+    more = {"cluster": True, "queue_url": server.url}
+    async with door(cluster[0].url, tmp_path, **more) as served:
+        assert (await served.put(idle_timeout_s=30)).status_code == 201
+        board = await served.submit()
+        for _ in range(3):
+            task = await served.task()
+            assert (await served.renew(task, progress={"done": 0, "total": 1})).status_code == 200
+            assert (await served.work(task)).status_code == 200
+        assert (await served.ended(board))["status"] == "completed"
+        assert len(await served.entries(board)) == 3
