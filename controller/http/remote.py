@@ -13,10 +13,10 @@ from blackboard.entries import Read
 from blackboard.errors import BoardClosed, ConflictError, FencedError
 from controller.http.body import read_json, validated
 from controller.http.door import answer, api_of, board_of, query
-from controller.http.models import ClaimModel, CommitModel, RenewModel
 from controller.http.problems import Problem, described
+from controller.http.source_models import ClaimModel, CommitModel, RenewModel
+from controller.remote.outcomes import Task, Written
 from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
-from controller.remote.work import Task, Written
 
 router = APIRouter(prefix="/v1", tags=["activations"])
 

@@ -11,8 +11,8 @@ from blackboard.contract import Source
 from blackboard.presence import Presence, served
 from controller.http.body import read_json, validated
 from controller.http.door import Api, answer, api_of, caller_of, query
-from controller.http.models import SourceList, SourceModel
 from controller.http.problems import Problem, described
+from controller.http.source_models import SourceList, SourceModel
 from controller.remote.declaration import Declaration
 from controller.remote.directory import Registration
 from controller.views import broken_view, source_view

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from blackboard.entries import Activation, Header, Put, level_of
+from blackboard.entries import Activation, Header, Put, level_of, plain_name
 from blackboard.errors import PermanentFailure, SourceError
 from controller.fenced import Fenced, Lost, Moved
 
@@ -31,6 +31,11 @@ class RemoteRun(Fenced):
 
     n: int = 0
     _steps: int = field(default=0, init=False)
+
+    @property
+    def served(self) -> tuple[str, str]:
+        """The source by its own name, and the version that its board has."""
+        return plain_name(self._owner), str(self.data["version"])
 
     @property
     def prefix(self) -> str:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NotRequired, Required, Union
+from typing import Annotated, Any, NotRequired, Required
 
 from pydantic import (
     BeforeValidator,
@@ -21,16 +21,14 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     TypeAdapter,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     create_model,
     model_serializer,
 )
-from pydantic_core import PydanticCustomError, SchemaError
+from pydantic_core import SchemaError
 from typing_extensions import TypedDict
 
 from blackboard.levels import Level
+from controller.remote.alternatives import among, one_of
 from controller.values import pointer
 
 DEPTH = 16
@@ -170,7 +168,7 @@ class _Compiler:
         if "anyOf" in schema:
             return self._alternatives(schema["anyOf"])
         named = schema.get("type")
-        choice = _choice(self, schema)
+        choice = self._choice(schema)
         if named is None:
             stray = (SHAPES | {word for of in BOUNDS.values() for word in of}) & schema.keys()
             if stray:
@@ -180,7 +178,7 @@ class _Compiler:
         if not names or not all(isinstance(name, str) and name in BOUNDS for name in names):
             raise self.refuse(f"must be one or several of: {', '.join(BOUNDS)}", "type")
         self._check_fit(schema, names)
-        kind = _one_of([self._typed(name, schema) for name in dict.fromkeys(names)])
+        kind = one_of([self._typed(name, schema) for name in dict.fromkeys(names)])
         return kind if choice is None else Annotated[kind, choice]
 
     def _check_words(self, schema: Mapping[str, Any]) -> None:
@@ -195,6 +193,15 @@ class _Compiler:
         for word in schema:
             if word in KEYWORDS - {"type", "enum", "const"} and word not in fitting:
                 raise self.refuse(f"says nothing about its type, {' or '.join(names)}", word)
+
+    def _choice(self, schema: Mapping[str, Any]) -> BeforeValidator | None:
+        word = "enum" if "enum" in schema else "const"
+        if word not in schema:
+            return None
+        values = schema[word] if word == "enum" else [schema[word]]
+        if not isinstance(values, list) or not values or any(isinstance(value, (list, dict)) for value in values):
+            raise self.refuse("must hold words, numbers, true, false or null", word)
+        return among(values)
 
     def _referred(self, schema: Mapping[str, Any]) -> Any:
         where = schema["$ref"]
@@ -213,7 +220,7 @@ class _Compiler:
         for number, option in enumerate(options):
             with self.at("anyOf", number):
                 kinds.append(self.kind(option))
-        return _one_of(kinds)
+        return one_of(kinds)
 
     def _typed(self, name: str, schema: Mapping[str, Any]) -> Any:
         bounds: dict[str, Any] = {}
@@ -284,38 +291,3 @@ class _Compiler:
             with self.at("properties", name):
                 found[name] = (name in required, self.kind(part))
         return found
-
-
-def _one_of(kinds: list[Any]) -> Any:
-    if len(kinds) == 1:
-        return kinds[0]
-    if len(kinds) == 2 and None in kinds:
-        # The usual one; its errors are told as those of the other.
-        return Union[tuple(kinds)]  # noqa: UP007
-    return Annotated[Union[tuple(kinds)], WrapValidator(_any_of)]  # noqa: UP007
-
-
-def _any_of(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """A union's own errors name its members, which are no part of the value's path."""
-    try:
-        return handler(value)
-    except ValidationError:
-        raise PydanticCustomError("any_of", "Input should have one of the declared shapes") from None
-
-
-def _choice(compiler: _Compiler, schema: Mapping[str, Any]) -> BeforeValidator | None:
-    if "enum" not in schema and "const" not in schema:
-        return None
-    values = schema["enum"] if "enum" in schema else [schema["const"]]
-    if not isinstance(values, list) or not values or any(isinstance(value, (list, dict)) for value in values):
-        word = "enum" if "enum" in schema else "const"
-        raise compiler.refuse("must hold words, numbers, true, false or null", word)
-    # With their types: to Python, true is 1.
-    allowed = frozenset((isinstance(value, bool), value) for value in values)
-
-    def check(value: Any) -> Any:
-        if isinstance(value, (list, dict)) or (isinstance(value, bool), value) not in allowed:
-            raise PydanticCustomError("enum", "Input should be one of the declared values")
-        return value
-
-    return BeforeValidator(check)

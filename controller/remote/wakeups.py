@@ -37,6 +37,12 @@ class WakeUp:
     activation: str
     queue: str
 
+    @property
+    def served(self) -> Served:
+        """The source and the version whose queue it came from."""
+        source, _, version = self.queue.removeprefix("arq:queue:").rpartition(":")[0].partition("@")
+        return source, version
+
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
@@ -80,9 +86,7 @@ class WakeUps:
 
     async def again(self, found: WakeUp) -> None:
         """Nobody took it up: wake another."""
-        words, _, priority = found.queue.removeprefix("arq:queue:").rpartition(":")
-        source, _, version = words.partition("@")
-        await self.wake((source, version), found.board, found.activation, priority)
+        await self.wake(found.served, found.board, found.activation, found.queue.rpartition(":")[2])
 
     async def wake(self, source: Served, board: str, activation: str, priority: str = CLASSES[0]) -> None:
         """Have somebody look at an activation; the sweeper would, later."""

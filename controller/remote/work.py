@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import orjson
 import structlog
@@ -15,18 +14,13 @@ from blackboard.contract import Source
 from blackboard.elsewhere import Elsewhere
 from blackboard.entries import (
     Activation,
-    Answer,
     Claimed,
     Commit,
     Put,
-    Read,
-    level_of,
     plain_name,
 )
 from blackboard.errors import (
-    BoardClosed,
     BoardGone,
-    ConflictError,
     FencedError,
     PermanentFailure,
     TransientFailure,
@@ -35,6 +29,7 @@ from blackboard.ports import Store
 from blackboard.presence import words_of
 from controller.fenced import Ledger
 from controller.remote.directory import Directory
+from controller.remote.outcomes import Cancelled, InputsMoved, OutOfOrder, Task, Written, judge, shown
 from controller.remote.requests import CommitRequest, ProgressRequest, puts_of
 from controller.remote.run import Came, RemoteRun, said
 from controller.remote.wakeups import Served, WakeUp, WakeUps
@@ -46,58 +41,6 @@ log = structlog.get_logger(__name__)
 
 SLICE_S = 1.0
 """How often a long poll looks whether its client is still there."""
-
-
-class Cancelled(FencedError):
-    """The activation was cancelled, or its board has ended."""
-
-    slug = "cancelled"
-
-
-class InputsMoved(ConflictError):
-    """What the activation read is not what it was; it ended as stale, and is decided anew."""
-
-    slug = "conflict"
-
-
-class OutOfOrder(ConflictError):
-    """A commit's number is not the next one."""
-
-    slug = "out-of-order"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A claimed activation with what it reads, values whole. Times are the server's, milliseconds since 1970."""
-
-    source: Source
-    board: str
-    activation: Activation
-    lease_until: int
-    reads: tuple[tuple[Read, bytes], ...]
-
-    def inputs(self) -> dict[str, list[tuple[Read, bytes]]]:
-        """By parameter, in key order level by level."""
-        binding = str(self.activation.data["binding"])
-        found = {}
-        for wanted in self.source.inputs:
-            levels = [kind.level for kind in wanted.levels]
-            mine = [item for item in self.reads if wanted.kind != "each" or item[0].key == binding]
-            found[wanted.parameter] = [item for level in levels for item in mine if level_of(item[0].key) == level]
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a commit came to. `wrote`: (key asked for, key written, version or 0 where nothing changed)."""
-
-    status: Came
-    revision: int
-    already: bool
-    wrote: tuple[tuple[str, str, int], ...]
-    retracted: tuple[str, ...] = ()
-    retry_at: int | None = None
-    final: bool = False
 
 
 class Work:
@@ -179,6 +122,10 @@ class Work:
             # Busy, finished, stale or closed: somebody else's, or the controller's, to see to.
             return None
         run = self._run(source, found.board, claimed.activation, claimed)
+        if run.served != found.served:
+            # The board took another version meanwhile; it goes on to where it belongs.
+            await self._release(run)
+            return None
         if not await run.begin():
             return None
         try:
@@ -248,7 +195,7 @@ class Work:
             await run.fail(TransientFailure(why))
             raise FencedError(f"the activation is no longer this worker's: {why}")
         if lease is not None:
-            served = (plain_name(source.name), str(record.data["version"]))
+            served = self._run(source, board, record, Claimed("claimed", activation=record)).served
             await self._attend(holder(lease), [served], 2 * self._settings.lease_ms)
 
     # -- commit --------------------------------------------------------------------------------------------------------
@@ -282,14 +229,16 @@ class Work:
         if asked.status == "done":
             return await run.finish(puts)
         if asked.status == "released":
-            came = await run.release()
-            if came == "pending":
-                served = (plain_name(run.source.name), str(run.data["version"]))
-                await self._wakeups.wake(served, run.board, run.activation.id)
-            return came
+            return await self._release(run)
         assert asked.error is not None
         kind = PermanentFailure if asked.error.permanent else TransientFailure
         return await run.fail(kind(asked.error.message), puts)
+
+    async def _release(self, run: RemoteRun) -> Came:
+        came = await run.release()
+        if came == "pending":
+            await self._wakeups.wake(run.served, run.board, run.activation.id)
+        return came
 
     async def _keep_time(self, source: Source, board: str, record: Activation, came: Came) -> None:
         assert source.idle_timeout is not None
@@ -312,19 +261,19 @@ class Work:
             note=True,
         )
         answer = await self._store.commit(asked.board, commit)
-        _judge(answer)
+        judge(answer)
         status: Came = "running"
         if record.epoch == asked.epoch and asked.status is not None and record.status != "running":
             status = "pending" if asked.status == "released" else asked.status
-        return _shown(record, status, answer, len(asked.entries), already=True)
+        return shown(record, status, answer, len(asked.entries), already=True)
 
     def _written(self, run: RemoteRun, came: Came, count: int) -> Written:
         answer = run.answer
         assert answer is not None
         if came == "stale":
             raise InputsMoved("what it read, or wrote, is not what it was", hint="it is decided anew: claim again")
-        _judge(answer)
-        return _shown(run.left or run.activation, came, answer, count, already=answer.already)
+        judge(answer)
+        return shown(run.left or run.activation, came, answer, count, already=answer.already)
 
     async def _find(self, board: str, activation: str) -> tuple[Source, Activation]:
         """Raises BoardGone for what is no activation of a source that runs elsewhere."""
@@ -335,28 +284,3 @@ class Work:
         if record is None or source is None:
             raise BoardGone("there is no such activation")
         return source, record
-
-
-def _judge(answer: Answer) -> None:
-    if answer.status == "fenced":
-        raise FencedError("the activation is no longer this worker's")
-    if answer.status == "closed":
-        raise BoardClosed("the board has ended")
-    if answer.status == "gone":
-        raise BoardGone("there is no such board")
-    if answer.status == "conflict":
-        raise InputsMoved("what it read, or wrote, is not what it was", hint="it is decided anew: claim again")
-
-
-def _shown(record: Activation, status: Came, answer: Answer, count: int, *, already: bool) -> Written:
-    wrote, rest = answer.wrote[:count], answer.wrote[count:]
-    failed = status == "failed"
-    return Written(
-        status,
-        answer.revision,
-        already,
-        wrote,
-        tuple(key for _, key, version in rest if version),
-        record.data.get("retry_at") if failed else None,
-        failed and bool(record.data.get("dead")),
-    )
