@@ -204,7 +204,8 @@ def _levels(given: Input) -> tuple[str, ...]:
 def _node(source: Source, loops: Sequence[Loop]) -> Node:
     binding = source.binding_input
     each = _levels(binding) if binding else ()
-    all = tuple(level for given in source.inputs if given.kind == "all" for level in _levels(given))
+    # Once each: two parameters may read the same level, whose entries count once.
+    all = tuple(dict.fromkeys(level for given in source.inputs if given.kind == "all" for level in _levels(given)))
     lookup = tuple(level for given in source.inputs if given.kind == "lookup" for level in _levels(given))
     return Node(
         source,

@@ -21,6 +21,7 @@ from blackboard.entries import (
     Retract,
     entry_key,
     is_rival,
+    is_shadow,
     level_of,
 )
 from blackboard.levels import Level
@@ -76,7 +77,7 @@ class Worker:
         values = {read.key: read.value for read in claimed.reads if read.value is not None}
         own = {key: version for key, version, checked in activation.inputs if checked}
         given = arguments(source, activation, values, board, looked)
-        made = [as_put(contribution) for contribution in source.function(**given)]
+        made = [as_put(contribution, source) for contribution in source.function(**given)]
         before = {*claimed.wrote, *activation.data.get("previous", ())}
         return cls(activation, source, given, looked, made, own, before)
 
@@ -165,8 +166,9 @@ def arguments(
     return given
 
 
-def as_put(made: Contribution[Any]) -> Put:
-    """A named contribution as a write."""
+def as_put(made: Contribution[Any], source: Source) -> Put:
+    """A named contribution as a write; a shadow's goes to the side space."""
+    prefix = f"{source.name}." if is_shadow(source.name) else ""
     assert made.name is not None, "a simulated source names what it contributes"
     value = orjson.dumps(made.value.model_dump(mode="json"))
-    return Put(entry_key(made.value.level, made.name), value, made.confidence)
+    return Put(prefix + entry_key(made.value.level, made.name), value, made.confidence)

@@ -26,7 +26,7 @@ from blackboard.events import LogRecord
 from blackboard.levels import Level
 from blackboard.writing import Prepared, prepare
 from controller.decide import Decision, decide, decide_plan
-from controller.graph import compile_graph
+from controller.graph import compile_graph, graph_of
 from controller.plan import Plan
 from controller.policy import Policy
 
@@ -76,7 +76,10 @@ def never(source: Source, given: dict[str, Any]) -> str:
 
 
 class Simulation:
-    """One board and everybody at it. `fails(source, inputs)` says with what words a run fails for good, or ""."""
+    """One board and everybody at it. `fails(source, inputs)` says with what words a run fails for good, or "".
+
+    `first`: the commit that makes the board, if not an empty one; its head says which of the sources it has.
+    """
 
     def __init__(
         self,
@@ -88,10 +91,12 @@ class Simulation:
         head: dict[str, str] | None = None,
         compare: bool = True,
         policy: Policy | None = None,
+        shadows: Sequence[Source] = (),
+        first: Commit | None = None,
         fails: Callable[[Source, dict[str, Any]], str] = never,
     ) -> None:
         self.sources = tuple(sources)
-        self.graph = compile_graph(sources, goal, policy)
+        self.graph = graph_of(first.head, sources) if first else compile_graph(sources, goal, policy, shadows)
         self.rng = random.Random(seed)
         self.odds, self.compare, self.fails = odds, compare, fails
         self.now = 1_000_000
@@ -110,8 +115,8 @@ class Simulation:
         """Activation -> its source."""
         self._unread: list[LogRecord] = []
         self._nonce = 0
-        first = {"status": "open", "incarnation": "i", "tenant": "t", **(head or {})}
-        self.commit(Commit("board.created", "person:p", head=first, create=True))
+        words = {"status": "open", "incarnation": "i", "tenant": "t", **(head or {})}
+        self.commit(first or Commit("board.created", "person:p", head=words, create=True))
 
     @property
     def board(self) -> Board:
@@ -140,7 +145,7 @@ class Simulation:
         for id, stored in record.agenda.items():
             self.under_way.pop(id, None)
             if stored.startswith((b"pending|", b"running|")):
-                self.under_way[id] = id.partition(".")[0]
+                self.under_way[id] = id.rpartition(".")[0]
         self.most |= Counter(self.under_way.values())
         self._unread.append(record)
         if self.rng.random() >= self.odds.batch:
