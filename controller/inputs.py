@@ -124,7 +124,8 @@ def chosen(
 ) -> Iterator[tuple[Input, list[tuple[type[Level], Read]]]]:
     """The entries of each declared input but lookups, in the order of their keys. Those that are gone by now are left out."""
     by_level: dict[str, list[Read]] = {}
-    for read in reads:
+    # What is an Each or Group input and an All input, too, was read twice, and the first time out of order.
+    for _, read in sorted({read.key: read for read in reads}.items()):
         if read.value is not None:
             by_level.setdefault(level_of(read.key), []).append(read)
     for wanted in source.inputs:
