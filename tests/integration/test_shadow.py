@@ -12,6 +12,7 @@ import orjson
 from tests.end_to_end.command import Cli
 from tests.fleet import promises, until
 from tests.integration.doors import TEXT, V1, V2, count, door, failing_years, lines, slow, worker, years, years_2
+from tests.integration.guests import guest
 
 ALL = "controller worker"
 
@@ -194,3 +195,16 @@ async def test_the_commands(redis_url: str, tmp_path: Path) -> None:
         assert keys == [f"shadow.years.year/000{number}" for number in (1, 2, 3)]
         one = await run("show", board, "shadow.years.year/0003", "--space", "shadow", "--url", here.base)
         assert orjson.loads(one.out)["text"] == "2026"
+
+
+async def test_a_third_party_s_source_as_a_shadow(redis_url: str, tmp_path: Path) -> None:
+    """It runs in a process with limits, as it always does, and writes aside."""
+    calm = guest("calm")
+    assert not calm.trusted
+    async with door(redis_url, tmp_path, *V1, calm, roles=ALL) as here:
+        board = await here.submit(shadow=["calm"], filename="a.txt")
+        shown = await here.ended(board)
+        assert shown["outcome"]["shadow"] == {"shadow.calm": {"board": "done"}}
+        assert await here.values(board, "calm") == {}
+        assert list((await here.values(board, "calm", space="shadow")).values()) == [{"text": "a.txt"}]
+        assert (await promises(here.service.store, board))["shadow.calm"] == 1

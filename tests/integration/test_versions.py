@@ -11,6 +11,7 @@ import orjson
 from redis.asyncio import Redis
 
 from blackboard import keys
+from controller.queue import Wake
 from tests.fleet import promises, until
 from tests.integration.doors import V1, V2, Door, door, slow, without, worker, years, years_2
 
@@ -190,3 +191,34 @@ async def test_why_says_who_holds_a_lease_and_for_how_long(redis_url: str, tmp_p
         assert reason["lease_since"] <= await here.service.store.now()
         gate.set()
         await here.ended(board)
+
+
+async def test_a_worker_hands_on_what_is_of_another_version(redis_url: str, tmp_path: Path) -> None:
+    """However a wake-up got to it: it does not run what it does not have, and whoever has it is woken."""
+    place = (redis_url, tmp_path)
+    async with door(*place, *V1, wake_grace_s=30, sweep_s=30) as here, worker(*place, *V2):
+        board = await here.submit()
+        reason = await here.reason(board, "no worker serves years@1")
+        await here.service.queue.enqueue([Wake("years", "2", "interactive", board, reason["activation"], 7)])
+
+        async def handed_on() -> bool:
+            folded = await here.service.store.projection(board)
+            found = folded.activation(reason["activation"]) if folded else None
+            return found is not None and (found.status, found.epoch) == ("pending", 1)
+
+        await until(handed_on)
+        assert await here.service.queue.depth("years", "2") == 0
+        async with worker(*place, years):
+            assert (await here.ended(board))["status"] == "completed"
+        assert {value["by"] for value in (await here.values(board, "year")).values()} == {"1"}
+        assert (await promises(here.service.store, board))["years"] == 3
+
+
+async def test_a_controller_of_the_next_release_decides_for_older_boards(redis_url: str, tmp_path: Path) -> None:
+    place = (redis_url, tmp_path)
+    async with door(*place, *V2) as here, door(*place, *V1, roles="api") as old:
+        async with worker(*place, *V1), worker(*place, years_2):
+            board = await old.submit()
+            assert (await here.ended(board))["sources"]["years"] == "1"
+        assert {run[:2] for run in await here.runs(board)} == {("lines", "1"), ("years", "1"), ("count", "1")}
+        assert {reason["state"] for reason in (await here.get(f"/v1/boards/{board}/why"))["reasons"]} >= {"completed"}
