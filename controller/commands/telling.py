@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from blackboard.board import Board
-from blackboard.entries import Activation, Header, is_rival, is_shadow, level_of
+from blackboard.entries import Activation, Header, is_rival, is_shadow, level_of, plain_name
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
 from blackboard.replay import Diff
@@ -110,6 +110,9 @@ def summary_of(board: Board, last: int) -> list[tuple[str, str]]:
         ("part", " ".join((child.filename or child.name, child.status, child.board, child.title)).rstrip())
         for _, child in children_of(board).values()
     ]
+    for source, row in outcome.get("shadow", {}).items():
+        states = Counter(row.values())
+        rows.append(("shadow", f"{plain_name(source)}: " + ", ".join(f"{n} {state}" for state, n in states.items())))
     if outcome.get("disputes"):
         rows.append(("disputes", str(outcome["disputes"])))
     rows += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import orjson
 from hypothesis import given
 from simulated_graphs import LEVELS, document_flow, random_sources, upload
 from simulation import CALM, Odds, Simulation
+from test_contests import bids, paying, reader
 from test_decide_random import QUICK, SEEDS, fragile
 
 from blackboard.board import Board
@@ -19,6 +21,7 @@ from controller.backfill import backfilled
 from controller.decide import decide_plan
 from controller.pinned import Backfill, shadowed
 from controller.plan import Plan
+from controller.policy import Policy
 from controller.states import look
 
 # Without partial contributions: what a failed run had contributed stays, and that is chance.
@@ -197,3 +200,19 @@ def test_another_version_stops_what_the_earlier_one_has_under_way() -> None:
 
 def _parts(board: Board) -> dict[str, dict[str, object]]:
     return {"head": board.head, "entries": board.entries, "values": board.values, "agenda": board.agenda}  # type: ignore[dict-item]
+
+
+def test_a_shadow_s_spending_takes_nothing_from_the_board() -> None:
+    paid = reader("paid", bids(0.9, cost=0.3), cost="paid")
+    other = shadowed(reader("other", bids(0.9, cost=0.4), cost="paid"))
+    said = []
+    for shadows in ((), (other,)):
+        board = Simulation([paid], policy=Policy(budget={"usd": 1.0}), shadows=shadows)
+        for page in range(1, 6):
+            board.put(LEVELS[0](page=page, text=f"p{page}:x"), f"p{page}")
+        paying(board, {"paid": 0.3, "shadow.other": 0.4})
+        said.append(orjson.loads(board.board.head["outcome"]))
+    alone, beside = said
+    assert {word: beside[word] for word in alone} == alone
+    assert (alone["cost_usd"], beside["shadow_cost_usd"]) == (0.9, 0.8)
+    assert Counter(beside["shadow"]["shadow.other"].values()) == {"unaffordable": 1}
