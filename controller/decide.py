@@ -114,10 +114,11 @@ def _steps(plan: Plan, now: int) -> Decision:
 
 def _started(plan: Plan, able: list[tuple[Track, Binding]]) -> list[Step]:
     """What is started of what could be: contested bindings by their fittest bidder, the rest as far as the money reaches."""
+    if not plan.is_ranked:
+        return [step for track, binding in able if (step := _activation(plan, track, binding, {})) is not None]
     contests, budget = plan.graph.contests, plan.graph.policy.budget
-    if len(able) > 1:
-        # Stable: the graph's order decides between equals.
-        able = sorted(able, key=lambda pair: (-pair[0].node.source.priority, -worth(pair[1].bid)))
+    # Stable: the graph's order decides between equals.
+    able = sorted(able, key=lambda pair: (-pair[0].node.source.priority, -worth(pair[1].bid)))
     steps: list[Step] = []
     awards: Counter[str] = Counter()
     reserved: Counter[bool] = Counter()

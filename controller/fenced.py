@@ -80,25 +80,23 @@ class Fenced:
     _confidences: dict[str, float] = field(default_factory=dict, init=False)
     """Of what was contributed to the level this activation was awarded for."""
     _buffer: list[Put] = field(default_factory=list, init=False)
+    _owner: str = field(default="", init=False)
+    """Whose contributions these are: the source's, or its shadow's."""
+    _prefix: str = field(default="", init=False)
+    """What stands before the keys of a shadow's contributions."""
 
     @property
     def data(self) -> Mapping[str, Any]:
         """The controller's words on this activation."""
         return self.activation.data
 
-    @property
-    def _owner(self) -> str:
-        """Whose contributions these are: the source's, or its shadow's."""
-        return str(self.data.get("source", self.source.name))
-
-    @property
-    def _prefix(self) -> str:
-        """What stands before the keys of a shadow's contributions."""
-        return f"{self._owner}." if is_shadow(self._owner) else ""
+    def __post_init__(self) -> None:
+        self._owner = str(self.activation.data.get("source", self.source.name))
+        self._prefix = f"{self._owner}." if is_shadow(self._owner) else ""
 
     def _check_losses(self) -> None:
         """Raises PermanentFailure when too many of its workers were lost for another to try."""
-        if self._losses() >= MOST_LOSSES:
+        if self.activation.epoch > MOST_LOSSES and self._losses() >= MOST_LOSSES:
             raise PermanentFailure(
                 f"its worker was lost {MOST_LOSSES} times in a row",
                 hint="the document or the source may kill its process",
@@ -113,7 +111,7 @@ class Fenced:
         writes: list[Put | Retract] = [*self._buffer]
         if self._prefix or not self.source.revises:
             named = {put.key for put in self._buffer}
-            left = {*self.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
+            left = {*self.activation.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
             writes += [Retract(key, self._owner) for key in sorted(left)]
         record = self._record(status, wrote=sorted(self._named), **self._quality())
         await self._commit("contribution.committed", puts=writes, agenda=record, checked=True)
@@ -123,7 +121,7 @@ class Fenced:
 
     def _quality(self) -> dict[str, float]:
         """The mean confidence of what was contributed to the level this activation was awarded for."""
-        if "award" not in self.data:
+        if "award" not in self.activation.data:
             return {}
         self._weigh(self._buffer)
         values = self._confidences.values()
@@ -189,7 +187,7 @@ class Fenced:
         checked: bool = False,
     ) -> Answer:
         epoch = self.activation.epoch
-        if "award" in self.data:
+        if "award" in self.activation.data:
             self._weigh(puts)
         self.answer = answer = await self.store.commit(
             self.board,
@@ -236,7 +234,7 @@ class Fenced:
         return tuple(checks.items())
 
     def _record(self, status: Any, **more: Any) -> AgendaWrite:
-        data = {key: value for key, value in self.data.items() if key not in TOLD}
+        data = {key: value for key, value in self.activation.data.items() if key not in TOLD}
         if status == "done":
             data.pop("previous", None)
         if self.looked:

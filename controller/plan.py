@@ -18,7 +18,7 @@ from controller.conditions import Conditions
 from controller.contests import Standings
 from controller.graph import Graph
 from controller.kin import Children
-from controller.spending import Spent
+from controller.spending import MONEY, Spent, is_paid
 from controller.tracks import BOARD, Binding, LevelState, Run, Track, mark
 
 
@@ -39,7 +39,7 @@ class Plan:
         self.board = board
         self.graph = graph
         self.head: dict[str, str] = {}
-        self.revision = 0
+        self.revision = self.revision_of_head = 0
         self.levels = {name: LevelState() for name in graph.types}
         self.tracks = {name: Track(graph.nodes[name]) for name in graph.order}
         self.activations: dict[str, Activation] = {}
@@ -65,9 +65,13 @@ class Plan:
         self._outside_marks: dict[tuple[int, str], int] = {}
         self._lookers: dict[str, set[tuple[str, str]]] = {}
         self.conditions = Conditions(graph)
-        for track in self.tracks.values():
+        capped = graph.policy.budget.usd is not None or graph.policy.budget.tokens is not None
+        for name, track in self.tracks.items():
+            track.is_weighed = name in graph.contests or (capped and is_paid(track.node.source))
             if not track.node.each:
                 track.binding(BOARD)
+        self.is_ranked = any(track.is_weighed or track.node.source.priority for track in self.tracks.values())
+        """Whether it matters in which order sources start, or which of them do."""
 
     @classmethod
     def of(cls, board: Board, graph: Graph) -> Plan:
@@ -90,7 +94,9 @@ class Plan:
         if record.is_note:
             return
         self.revision = record.revision
-        self.head.update(record.head)
+        if record.head:
+            self.head.update(record.head)
+            self.revision_of_head = record.revision
         for id, stored in record.agenda.items():
             self._set_activation(Activation.parse(id, stored))
         for key, text in record.entries.items():
@@ -171,13 +177,16 @@ class Plan:
     # -- records in ------------------------------------------------------------------------------------------------
 
     def _set_activation(self, activation: Activation) -> None:
-        self.purse(str(activation.data["source"])).hear(self.activations.get(activation.id), activation)
+        source = str(activation.data["source"])
+        before = self.activations.get(activation.id)
+        if not (MONEY.isdisjoint(activation.data) and (before is None or MONEY.isdisjoint(before.data))):
+            self.purse(source).hear(before, activation)
         self.activations[activation.id] = activation
         if activation.under_way:
             self.under_way[activation.id] = activation
         else:
             self.under_way.pop(activation.id, None)
-        track = self.tracks.get(str(activation.data["source"]))
+        track = self.tracks.get(source)
         if track is None:
             return
         if "award" in activation.data and (contest := self.graph.contests.get(track.node.name)) is not None:

@@ -8,6 +8,9 @@ from blackboard.contract import Bid, Source
 from blackboard.entries import Activation
 from controller.policy import Budget
 
+MONEY = frozenset(("usd", "tokens", "estimate_usd"))
+"""Words on an activation that matter here."""
+
 
 @dataclass(slots=True)
 class Spent:

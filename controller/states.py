@@ -35,18 +35,19 @@ def look(plan: Plan) -> View:
     view = View()
     contests = plan.graph.contests
     for name in plan.graph.order:
-        _bring(plan, view, plan.tracks[name])
+        _bring(plan, view, name)
         if name in contests:
             # What a rival is to do depends on the others: those looked at before are told, until nobody has news.
-            rivals = [plan.tracks[other] for other in contests[name].sources if other in view.possible]
-            while any(rival.touched for rival in rivals):
+            rivals = [other for other in contests[name].sources if other in view.possible]
+            while any(plan.tracks[rival].touched for rival in rivals):
                 for rival in rivals:
                     _bring(plan, view, rival)
     return view
 
 
-def _bring(plan: Plan, view: View, track: Track) -> None:
+def _bring(plan: Plan, view: View, name: str) -> None:
     """Bring one source's bindings up to date."""
+    track = plan.tracks[name]
     gate = _gate(plan, view, track)
     if gate != track.gate:
         track.gate = gate
@@ -59,7 +60,6 @@ def _bring(plan: Plan, view: View, track: Track) -> None:
             binding = track.bindings.get(id)
             if binding is not None:
                 _update(plan, track, binding, is_open=bool(gate[0]))
-    name = track.node.name
     view.possible[name] = (
         track.active > 0
         or (bool(plan.orphans) and any(owner == name for owner, _, _ in plan.orphans.values()))
@@ -156,7 +156,9 @@ def _update(plan: Plan, track: Track, binding: Binding, *, is_open: bool) -> Non
             plan.drop(track, binding)
             _touch_followers(plan, track, binding, before)
         return
-    state, note = weighed(plan, track, binding, *_state(plan, track, binding, is_open))
+    state, note = _state(plan, track, binding, is_open)
+    if track.is_weighed:
+        state, note = weighed(plan, track, binding, state, note)
     _settle(plan, track, binding, state, note)
 
 

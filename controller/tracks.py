@@ -139,6 +139,8 @@ class Track:
     """One source's bindings."""
 
     node: Node
+    is_weighed: bool = False
+    """Whether bids, rivals or the budget have a word in what it does."""
     bindings: dict[str, Binding] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     gate: tuple[Any, ...] = ()
@@ -203,7 +205,8 @@ class Track:
         if binding.state != "ready":
             binding.queued = None
             return
-        rank = (binding.finished.n if binding.finished else 0, -worth(binding.bid))
+        runs = binding.finished.n if binding.finished else 0
+        rank = (runs, -worth(binding.bid)) if self.is_weighed else (runs, 0.0)
         if rank != binding.queued:
             binding.queued = rank
             heapq.heappush(self.heap, (rank, binding.id))

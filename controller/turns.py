@@ -201,6 +201,7 @@ class Turns:
             plan = desk.plan = Plan(board, await self._graph(desk.heard[0].head))
             desk.words = graph_words(desk.heard[0].head)
         if plan is not None:
+            before = plan.revision_of_head
             while desk.heard and desk.heard[0].revision <= plan.revision + 1:
                 record = desk.heard.popleft()
                 if record.revision == plan.revision + 1:
@@ -211,7 +212,7 @@ class Turns:
                         plan.apply(await self._whole(plan, record))
                 if desk.known == known:  # else somebody told of more while the log was read
                     desk.known = plan.revision
-            if desk.words == graph_words(plan.head):
+            if desk.words and (plan.revision_of_head == before or desk.words == graph_words(plan.head)):
                 return
             # Sources came, went or took another version: everything is looked at with the new graph.
             desk.plan = None
