@@ -107,33 +107,42 @@ def test_a_service_runs_plug_ins_and_reports_broken_ones(cli: Cli, tmp_path: Pat
         assert done.json()["outcome"]["coverage"]["dates"] == {"1": "done"}
 
 
-def test_a_name_taken_twice_and_a_folder_that_is_none(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", ["analyze signed.txt", "up --port 0", "sources list", "control"])
+def test_a_name_taken_twice_and_a_folder_that_is_none(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
     (tmp_path / "plug" / "again.py").write_text(DATES)
-    for words in (("analyze", tmp_path / "signed.txt"), ("up", "--port", "0"), ("sources", "list"), ("control",)):
-        ran = cli(*words, "--plugins", tmp_path / "plug")
-        assert ran.code == 2, ran
-        assert f"two sources are called 'dates': {tmp_path / 'plug' / 'again.py'} and " in ran.err
-        assert "hint: rename one of them" in ran.err and "Traceback" not in ran.err
-        ran = cli(*words, "--plugins", tmp_path / "nowhere")
-        assert (ran.code, "does not exist" in ran.err) == (2, True), ran
+    monkeypatch.chdir(tmp_path)
+    ran = cli(*words.split(), "--plugins", "plug")
+    assert ran.code == 2, ran
+    assert f"two sources are called 'dates': {tmp_path / 'plug' / 'again.py'} and " in ran.err
+    assert "hint: rename one of them" in ran.err and "Traceback" not in ran.err
+    ran = cli(*words.split(), "--plugins", "nowhere")
+    assert (ran.code, "does not exist" in ran.err) == (2, True), ran
 
 
 # -- new ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["dates", "abcdefghijklmnopqrstuvw"])
-def test_what_new_writes_is_clean(cli: Cli, tmp_path: Path, name: str) -> None:
-    ran = cli("sources", "new", name, "--into", tmp_path / "made")
+def made(cli: Cli, into: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a tool says of a new package."""
+    ran = cli("sources", "new", name, "--into", into)
     assert ran.code == 0, ran
     folder = Path(ran.out.strip())
-    assert folder == tmp_path / "made" / f"{name}-source"
-    for words in (
-        ("ruff", "check", "."),
-        ("ruff", "format", "--check", "."),
-        ("mypy", "--cache-dir", str(tmp_path / "mypy")),
-    ):
-        done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert folder == into / f"{name}-source"
+    return subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["dates", "abcdefghijklmnopqrstuvw"])
+@pytest.mark.parametrize("words", [("check", "."), ("format", "--check", ".")])
+def test_what_new_writes_is_clean(cli: Cli, tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
+    said = made(cli, tmp_path, name, "ruff", *words, "--no-cache")
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_what_new_writes_is_typed(cli: Cli, tmp_path: Path) -> None:
+    said = made(cli, tmp_path, "dates", "mypy", "--cache-dir", str(tmp_path / "mypy"))
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 def test_new_refuses_what_cannot_be(cli: Cli, tmp_path: Path) -> None:
@@ -160,23 +169,34 @@ def test_new_refuses_what_cannot_be(cli: Cli, tmp_path: Path) -> None:
 # -- check -------------------------------------------------------------------------------------------------------------
 
 
-def test_check_of_a_good_source_however_it_is_named(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["plug/dates.py", "plug", "package"])
+def test_check_of_a_good_source_however_it_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "found.py").write_text(DATES)
-    for what in (tmp_path / "plug" / "dates.py", tmp_path / "plug", package):
-        ran = cli("sources", "check", what, "--json")
-        assert ran.code == 0, ran
-        found = findings(ran)
-        assert found["warn"] == found["fail"] == []
-        assert any(said.startswith("when: the same every time on") for said in found["ok"])
-    # Found in its folder and named by its path: the same, not a rival for its name.
-    assert cli("sources", "check", tmp_path / "plug" / "dates.py", "--plugins", tmp_path / "plug").code == 0
-    assert cli("sources", "check", "dates", "--plugins", tmp_path / "plug").code == 0
-    assert cli("sources", "check", "knowledge_sources.pages:pages").code == 0
-    said = cli("sources", "check", "pages").out
-    assert re.match(r"pages \d+ \(knowledge_sources.pages:pages\)\nok    contract", said)
+    monkeypatch.chdir(tmp_path)
+    ran = cli("sources", "check", what, "--json")
+    assert ran.code == 0, ran
+    found = findings(ran)
+    assert found["warn"] == found["fail"] == []
+    assert any(said.startswith("when: the same every time on") for said in found["ok"])
+
+
+@pytest.mark.parametrize("what", ["plug/dates.py", "dates"])
+def test_check_of_a_source_that_is_found_twice(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli("sources", "check", what, "--plugins", "plug").code == 0, "the same, not a rival for its name"
+
+
+def test_check_of_an_installed_source(cli: Cli) -> None:
+    by_point, by_name = cli("sources", "check", "knowledge_sources.pages:pages"), cli("sources", "check", "pages")
+    assert (by_point.code, by_name.code) == (0, 0)
+    assert re.match(r"pages \d+ \(knowledge_sources.pages:pages\)\nok    contract", by_name.out)
 
 
 def test_check_says_what_is_wrong(cli: Cli, tmp_path: Path) -> None:
