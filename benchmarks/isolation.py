@@ -19,11 +19,12 @@ from typing import Any
 
 import orjson
 
-from blackboard import Each, Level, knowledge_source
+from blackboard import Each, Level, Source, knowledge_source
 from blackboard.blobs import Blobs
 from blackboard.contributions import Namer
 from blackboard.entries import Header, Read
 from blackboard.memory import MemoryStore
+from blackboard.plugins import load_file
 from controller.inputs import Decoder, Looked, arguments
 from controller.isolated import Isolation
 from controller.isolated_host import Host, packed_inputs
@@ -52,8 +53,11 @@ async def words(text: Each[Text]) -> AsyncIterator[Word]:
         yield Word(n=n, text=rest[:20])
 
 
-TRUSTED = words
-GUEST = replace(words, origin="file", where=str(Path(__file__).resolve()), trusted=False)
+def of_this_file() -> tuple[Source, Source]:
+    """The source as it runs in the worker, and as it runs in a process of its own."""
+    path = Path(__file__).resolve()
+    found = vars(load_file(path))["words"]
+    return found, replace(found, origin="file", where=str(path), trusted=False)
 
 
 @dataclass(frozen=True)
@@ -78,19 +82,19 @@ def read_of(case: Case) -> Read:
     return Read("text/0001", Header(1, True, False, "d" * 32, len(value), 1.0, "intake", ""), value)
 
 
-async def in_worker(decoder: Decoder, read: Read) -> int:
+async def in_worker(source: Source, decoder: Decoder, read: Read) -> int:
     """One run in this process."""
-    namer = Namer(TRUSTED, read.key)
-    given = await arguments(TRUSTED, read.key, [read], "board", decoder, MemoryStore(Blobs.at("memory://")), Looked())
-    return len([namer.put(item) async for item in TRUSTED.function(**given)])
+    namer = Namer(source, read.key)
+    given = await arguments(source, read.key, [read], "board", decoder, MemoryStore(Blobs.at("memory://")), Looked())
+    return len([namer.put(item) async for item in source.function(**given)])
 
 
-async def isolated(isolation: Isolation, decoder: Decoder, read: Read) -> int:
+async def isolated(source: Source, isolation: Isolation, decoder: Decoder, read: Read) -> int:
     """One run in a process of its own."""
-    inputs, values = await packed_inputs(GUEST, read.key, [read], decoder)
+    inputs, values = await packed_inputs(source, read.key, [read], decoder)
     host = Host(decoder, {}, lambda: None, logging.getLogger("benchmark"))
-    async with isolation.seat(GUEST) as guest:
-        return len([put async for put in guest.contributions(read.key, inputs, values, host)])
+    async with isolation.seat(source) as one:
+        return len([put async for put in one.contributions(read.key, inputs, values, host)])
 
 
 async def timed(run: Callable[[], Coroutine[Any, Any, int]], runs: int) -> list[float]:
@@ -107,16 +111,17 @@ async def main(runs: int) -> None:
     """Print the table."""
     store = MemoryStore(Blobs.at("memory://"))
     isolation = Isolation(Settings())
+    trusted, guest = of_this_file()
     print(f"Python {platform.python_version()}, {platform.machine()}; medians of {runs} runs, milliseconds\n")
     print(f"{'':28}{'in the worker':>16}{'isolated':>12}{'more':>10}{'p95 isolated':>16}")
     try:
-        (cold,) = await timed(lambda: isolated(isolation, Decoder(store), read_of(CASES[0])), 1)
+        (cold,) = await timed(lambda: isolated(guest, isolation, Decoder(store), read_of(CASES[0])), 1)
         for case in CASES:
             # A decoder keeps large values: each run gets one of its own, as if the value were new to it.
             read = read_of(case)
-            await timed(lambda read=read: isolated(isolation, Decoder(store), read), 5)
-            ours = statistics.median(await timed(lambda read=read: in_worker(Decoder(store), read), runs))
-            theirs = await timed(lambda read=read: isolated(isolation, Decoder(store), read), runs)
+            await timed(lambda read=read: isolated(guest, isolation, Decoder(store), read), 5)
+            ours = statistics.median(await timed(lambda read=read: in_worker(trusted, Decoder(store), read), runs))
+            theirs = await timed(lambda read=read: isolated(guest, isolation, Decoder(store), read), runs)
             median, p95 = statistics.median(theirs), statistics.quantiles(theirs, n=20)[-1]
             print(f"{case.name:28}{ours:16.2f}{median:12.2f}{median - ours:10.2f}{p95:16.2f}")
         print(f"\nThe first run of a process, with its start: {cold:.0f} ms")
