@@ -31,8 +31,8 @@ async def shout(page: Each[Page]) -> AsyncIterator[Shout]:
     ("deed", "words"),
     [
         ("bytearray(10 << 30)", "more than 1,024 MB of memory"),
-        ("os._exit(0)", "its process ended by itself (exit code 0)"),
-        ("while True: os.fork()", "Operation not permitted"),
+        pytest.param("os._exit(0)", "its process ended by itself (exit code 0)", marks=pytest.mark.faults),
+        pytest.param("while True: os.fork()", "Operation not permitted", marks=pytest.mark.faults),
     ],
 )
 def test_a_hostile_plug_in_costs_its_board_one_step(tmp_path: Path, deed: str, words: str) -> None:

@@ -186,7 +186,7 @@ async def test_a_cancelled_board_and_a_stopping_worker_end_their_processes(
 ) -> None:
     before = children()
     source = guest("hostile", timeout=600.0, idle_timeout=None)
-    async with opened(redis_url, tmp_path / "data", source, drain_s=0.2, lease_s=60) as service:
+    async with opened(redis_url, tmp_path / "data", source, drain_s=0.2, lease_s=6) as service:
 
         async def started(board: str) -> None:
             async def yielded() -> bool:
