@@ -44,7 +44,7 @@ bench: $(BENCH_STAMP) ## beside arq, saq and the floor; then accuracy, where a c
 
 test-faults: $(DEV_STAMP) ## long campaigns: kills, cuts, random schedules
 	BLACKBOARD_FAULT_RUNS=1 $(BIN)/python -m pytest -m "faults" --timeout 3600
-	BLACKBOARD_FAULT_RUNS=1 $(BIN)/python -m pytest tests/contracts/test_state_machine.py tests/unit -k "machine or decide" --timeout 3600
+	BLACKBOARD_FAULT_RUNS=300 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contracts/test_state_machine.py tests/unit -k "machine or decide or contests" --timeout 3600
 
 test-cluster: $(DEV_STAMP) ## the store's suite on a three-node cluster, the queues on a server of their own
 	$(BIN)/python -m pytest -m cluster --cluster
