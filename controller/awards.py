@@ -132,8 +132,8 @@ def unaffordable(plan: Plan, track: Track) -> list[str]:
     """Bindings that were ready, and that the budget does not allow any more."""
     budget = plan.graph.policy.budget
     spent = plan.purse(track.node.name)
-    left = float("inf") if budget.usd is None else budget.usd - spent.usd
-    out = budget.tokens is not None and spent.tokens >= budget.tokens
+    left = float("inf") if budget.usd is None else budget.usd - spent.usd_in_all
+    out = budget.tokens is not None and spent.tokens_in_all >= budget.tokens
     found = []
     while track.priced and (out or left <= 0 or -track.priced[0][0] > left):
         found.append(heapq.heappop(track.priced)[1])

@@ -225,6 +225,7 @@ class Plan:
         self._set_erased(key, name, not live and pin == "0")
         if name == Child.level:
             self.children.set(key, int(version), value if live else None)
+            self.spent.hear_below(self.children.account())
         if is_rival(key):
             return
         self._set_outside(key, name, owner if live else "", digest, base)

@@ -63,6 +63,7 @@ class Worker:
     """Keys earlier runs and epochs left behind."""
     error: str = ""
     usd: float = 0.0
+    tokens: int = 0
     sure: dict[str, float] = field(default_factory=dict)
     """Confidences of what was contributed to the level it was awarded for."""
     asked: set[str] = field(default_factory=set)
@@ -116,6 +117,8 @@ class Worker:
             data["quality"] = sum(self.sure.values()) / len(self.sure) if self.sure else 0.0
         if self.usd:
             data["usd"] = self.usd
+        if self.tokens:
+            data["tokens"] = self.tokens
         if any(self.looked.values()):
             data["lookups"] = self.looked
         return self._commit("done", data, writes=(*self.left, *gone), checks=tuple(self.own.items()))

@@ -15,7 +15,7 @@ from test_decide_random import QUICK, SEEDS, fragile
 from test_decide_rules import board_of, each, outcome, whole
 
 from blackboard.contract import Bid, Contribution, Input, Source
-from blackboard.entries import Activation
+from blackboard.entries import Activation, Put
 from blackboard.errors import ContractError
 from controller.graph import compile_graph
 from controller.policy import Policy, policy_of
@@ -232,6 +232,31 @@ def test_the_seconds_of_a_budget_end_the_board_with_what_there_is() -> None:
     board.control()
     assert (board.board.status, outcome(board)["slug"]) == ("completed", "budget")
     assert outcome(board)["reason"].startswith("the budget's 5 seconds passed")
+
+
+def test_tokens_are_a_budget_too() -> None:
+    paid = reader("paid", bids(0.9), cost="paid", concurrency=1)
+    board = board_of(paid, each("free", 0, 2), pages=3, policy=Policy(budget={"tokens": 150}))
+    while board.control() or board.under_way:
+        if id := next(iter(board.under_way), None):
+            board.claim(id)
+            board.workers[id].tokens = 100 if board.workers[id].source.name == "paid" else 0
+            board.control()
+            board.work(board.workers[id])
+    assert Counter(source for source, _ in board.started) == {"paid": 2, "free": 3}
+    said = outcome(board)
+    assert (said["slug"], said["tokens"], len(said["left_out"])) == ("budget", 200, 1)
+    assert said["left_out"][0]["reason"] == "the budget of 150 tokens is used up"
+
+
+def test_what_child_boards_spend_counts_too() -> None:
+    paid = reader("paid", bids(0.9, cost=0.3), cost="paid")
+    board = board_of(paid, pages=2, policy=Policy(budget={"usd": 1.0}))
+    child = {"board": "0-child", "name": "part", "sha256": "0" * 64, "size": 1, "status": "completed", "cost_usd": 0.8}
+    board.person(Put("child/part", orjson.dumps(child)))
+    paying(board, {"paid": 0.3})
+    said = outcome(board)
+    assert (board.started, said["slug"], said["cost_usd"]) == ([], "budget", 0.8)
 
 
 # -- random graphs -----------------------------------------------------------------------------------------------------
