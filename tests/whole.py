@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ import httpx2
 
 from blackboard.contract import Source
 from controller.bootstrap import Service, open_service
-from controller.http.app import create_app
-from controller.http.server import make_server
 from controller.settings import Settings
 from tests.fleet import until
+from tests.listening import listening
 
 
 @dataclass
@@ -59,15 +57,5 @@ async def whole(url: str, data: Path, sources: Sequence[Source] | None = None, *
     """Everything in one process, in a hurry. `sources`: instead of the installed ones."""
     words = {"lease_s": 3, "sweep_s": 0.3, "check_s": 0.5, "wake_grace_s": 0.5, "backoff_s": 0.05, "drain_s": 1, **more}
     settings = Settings(_env_file=None, redis_url=url, data_dir=data, **words)  # type: ignore[call-arg]
-    async with open_service(settings, sources=sources) as service:
-        ready = asyncio.Event()
-        server = make_server(create_app(service), port=0, ready=ready)
-        running = asyncio.create_task(server.serve())
-        await asyncio.wait({asyncio.create_task(ready.wait()), running}, return_when=asyncio.FIRST_COMPLETED)
-        base = f"http://127.0.0.1:{server.port}"
-        try:
-            async with httpx2.AsyncClient(base_url=base, timeout=20) as client:
-                yield Whole(service, client, base)
-        finally:
-            server.stop()
-            await running
+    async with open_service(settings, sources=sources) as service, listening(service) as (_, client, base):
+        yield Whole(service, client, base)

@@ -14,10 +14,9 @@ import httpx2
 from blackboard import All, Blobs, Each, Level, Source, Upload, knowledge_source
 from blackboard.events import ENDED
 from controller.bootstrap import Service, open_service
-from controller.http.app import create_app
-from controller.http.server import make_server
 from controller.settings import Settings
 from tests.fleet import until
+from tests.listening import listening
 
 TEXT = "one of 2024\ntwo of 2025\nthree of 2026"
 QUICK = {
@@ -164,18 +163,11 @@ class Door:
 async def door(url: str, data: Path, *sources: Source, roles: str = "controller", **more: Any) -> AsyncIterator[Door]:
     """A service with an HTTP server on a free port."""
     settings = Settings(redis_url=url, data_dir=data, **{**QUICK, **more})
-    async with open_service(settings, roles=frozenset(roles.split()), sources=sources) as service:
-        ready = asyncio.Event()
-        server = make_server(create_app(service), port=0, ready=ready)
-        running = asyncio.create_task(server.serve())
-        await asyncio.wait({asyncio.create_task(ready.wait()), running}, return_when=asyncio.FIRST_COMPLETED)
-        base = f"http://127.0.0.1:{server.port}"
-        try:
-            async with httpx2.AsyncClient(base_url=base, timeout=20) as client:
-                yield Door(service, client, base)
-        finally:
-            server.stop()
-            await running
+    async with (
+        open_service(settings, roles=frozenset(roles.split()), sources=sources) as service,
+        listening(service) as (_, client, base),
+    ):
+        yield Door(service, client, base)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ import httpx2
 
 from blackboard import All, Each, Page, Report, Upload, knowledge_source
 from controller.bootstrap import ALL_ROLES, Service, open_service
-from controller.http.app import create_app
-from controller.http.server import make_server
 from controller.settings import Settings
 from tests.fleet import until
+from tests.listening import listening
 
 TEXTS = ("Signed on 2024-03-01 and 2025-06-30.", "NOTHING here.", "Due on 2026-01-15.")
 SCHEMA = {
@@ -123,15 +121,8 @@ async def door(
     """A running service and its HTTP server; ends in good order."""
     options = {"sweep_s": 0.5, "check_s": 1, "wake_grace_s": 1, "backoff_s": 0.05, "lease_s": 2, **settings}
     configured = Settings(_env_file=None, redis_url=url, data_dir=data, **options)  # type: ignore[call-arg]
-    async with open_service(configured, roles=roles, sources=sources or (sheets, closing)) as service:
-        ready = asyncio.Event()
-        server = make_server(create_app(service), port=0, ready=ready)
-        running = asyncio.create_task(server.serve())
-        await ready.wait()
-        base = f"http://127.0.0.1:{server.port}"
-        try:
-            async with httpx2.AsyncClient(base_url=base, timeout=40) as client:
-                yield Door(service, client, base)
-        finally:
-            server.stop()
-            await running
+    async with (
+        open_service(configured, roles=roles, sources=sources or (sheets, closing)) as service,
+        listening(service, timeout=40) as (_, client, base),
+    ):
+        yield Door(service, client, base)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,10 +17,9 @@ import orjson
 from blackboard import Source
 from blackboard.registry import find_sources
 from controller.bootstrap import Service, open_service
-from controller.http.app import create_app
-from controller.http.server import make_server
 from controller.settings import Settings
 from tests.fleet import ended, promises
+from tests.listening import listening
 
 HOSTILE = Path(__file__).parent / "plugins" / "hostile.py"
 
@@ -76,17 +74,8 @@ async def opened(url: str, data: Path, *sources: Source, **more: Any) -> AsyncIt
     before = children()
     words = {"lease_s": 3, "sweep_s": 0.3, "check_s": 0.5, "wake_grace_s": 0.5, "backoff_s": 0.05, "drain_s": 1, **more}
     settings = Settings(redis_url=url, data_dir=data, **words)
-    async with open_service(settings, sources=sources) as service:
-        ready = asyncio.Event()
-        server = make_server(create_app(service), port=0, ready=ready)
-        running = asyncio.create_task(server.serve())
-        await ready.wait()
-        try:
-            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
-                yield Open(service, client)
-        finally:
-            server.stop()
-            await running
+    async with open_service(settings, sources=sources) as service, listening(service) as (_, client, _):
+        yield Open(service, client)
     assert children() <= before
     assert not list(Path(tempfile.gettempdir()).glob("blackboard-guest-*"))
 

@@ -14,9 +14,8 @@ import httpx2
 
 from blackboard import Source
 from controller.bootstrap import ALL_ROLES, Service, open_service
-from controller.http.app import create_app
-from controller.http.server import make_server
 from controller.settings import Settings
+from tests.listening import listening
 
 BRISK = {"lease_s": 3, "sweep_s": 0.2, "check_s": 0.5, "wake_grace_s": 0.5, "backoff_s": 0.05, "drain_s": 5}
 
@@ -73,15 +72,8 @@ async def live(
 ) -> AsyncIterator[Live]:
     """Everything in one process on a free port; `sources` instead of the installed ones."""
     settings = Settings(redis_url=url, data_dir=data, **{**BRISK, **more})
-    async with open_service(settings, roles=roles, sources=None if sources is None else tuple(sources)) as service:
-        ready = asyncio.Event()
-        server = make_server(create_app(service), port=0, ready=ready)
-        running = asyncio.create_task(server.serve())
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
-        try:
-            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
-                yield Live(service, client)
-        finally:
-            server.stop()
-            await running
+    async with (
+        open_service(settings, roles=roles, sources=None if sources is None else tuple(sources)) as service,
+        listening(service) as (_, client, _),
+    ):
+        yield Live(service, client)

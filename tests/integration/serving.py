@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
 from controller.desk import Desk
-from controller.http.app import create_app
-from controller.http.server import Server, make_server
+from controller.http.server import Server
 from controller.remote.directory import Directory
 from controller.settings import Settings
+from tests.listening import listening
 
 
 @knowledge_source(version="3", required=True)
@@ -103,17 +102,10 @@ class Served:
 async def serving(store: Store, **settings: Any) -> AsyncIterator[Served]:
     """A running server on a free port; ends it in good order."""
     service = Small(store, store.blobs, Settings(_env_file=None, **settings))  # type: ignore[attr-defined,call-arg]
-    ready = asyncio.Event()
-    server = make_server(create_app(service), port=0, ready=ready)
-    running = asyncio.create_task(server.serve())
-    await asyncio.wait({asyncio.create_task(ready.wait()), running}, return_when=asyncio.FIRST_COMPLETED)
-    base = f"http://127.0.0.1:{server.port}"
     try:
-        async with httpx2.AsyncClient(base_url=base, timeout=20) as client:
+        async with listening(service) as (server, client, base):
             yield Served(service, server, client, base)
     finally:
-        server.stop()
-        await running
         await service.feed.close()
 
 
