@@ -60,7 +60,11 @@ def decide_plan(plan: Plan, now: int) -> Decision:
         return Decision()
     view = look(plan)
     steps = _steps(plan, now)
-    settled = not plan.children.open and all(outer(plan, view, level) for level in plan.graph.goal)
+    settled = (
+        not plan.children.open
+        and not plan.graph.strangers
+        and all(outer(plan, view, level) for level in plan.graph.goal)
+    )
     only_shadows = False
     if plan.graph.shadows:
         only_shadows = settled and not _but_shadows(plan, steps)

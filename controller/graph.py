@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -17,7 +17,7 @@ from blackboard.contract import Input, Source
 from blackboard.errors import ContractError
 from blackboard.levels import Level
 from controller.contests import Contest, find_contests
-from controller.pinned import chosen
+from controller.pinned import chosen, versions_of
 from controller.policy import Policy, policy_of
 
 
@@ -91,6 +91,8 @@ class Graph:
     policy: Policy
     shadows: frozenset[str] = frozenset()
     """Sources that write to the side space: nobody waits for a level of theirs, and none of them is a goal."""
+    strangers: frozenset[str] = frozenset()
+    """Sources that the board began with and nobody knows here: it cannot end without them."""
 
 
 def compile_graph(
@@ -170,7 +172,11 @@ def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
     if head.get("backfill"):
         # Strategies were for the sources of the whole board.
         policy = Policy(budget=policy.budget)
-    return compile_graph(board.sources, board.goal, policy, board.shadows)
+    graph = compile_graph(board.sources, board.goal, policy, board.shadows)
+    if board.goal or head.get("backfill"):
+        return graph
+    missing = versions_of(head, "sources").keys() - {source.name for source in board.sources}
+    return replace(graph, strangers=frozenset(missing)) if missing else graph
 
 
 def _check_group(source: Source) -> None:

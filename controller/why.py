@@ -87,7 +87,13 @@ def why_board(
     known = tuple(sources)
     reasons = why(Plan.of(board, graph_of(board.head, known)), now, leases, staff)
     return reasons + [
-        Reason(name, "", "idle", f"the board began with {served(name, version)}, a source nobody knows here")
+        Reason(
+            name,
+            "",
+            "waiting",
+            f"the board began with {served(name, version)}, a source nobody knows here: it waits for a "
+            "controller that does, or for its deadline",
+        )
         for name, version in versions_of(board.head, "sources").items()
         if known and name not in {source.name for source in known}
     ]
@@ -123,6 +129,8 @@ class _Teller:
         reason = f"{len(open_levels)} of {len(self.plan.graph.goal)} goals are not settled yet"
         if not open_levels:
             reason = "every goal is settled; what is no longer wanted is being cleared away"
+        if strangers := sorted(self.plan.graph.strangers):
+            reason += f"; nobody here knows {', '.join(strangers)}"
         if children := sorted(self.plan.children.open):
             more = f" and {len(children) - SHOWN} more" if len(children) > SHOWN else ""
             reason += f"; child boards that have not ended: {', '.join(children[:SHOWN])}{more}"

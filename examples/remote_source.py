@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 ISBN = {
     "type": "object",
-    "properties": {"page": {"type": "integer"}, "number": {"type": "string", "pattern": "^[0-9]{13}$"}},
+    "properties": {"page": {"type": "integer", "minimum": 1}, "number": {"type": "string", "pattern": "^[0-9]{13}$"}},
     "required": ["page", "number"],
 }
 DECLARATION = {
@@ -24,9 +24,12 @@ DECLARATION = {
 }
 
 
+SERVICE = sys.argv[1] if len(sys.argv) == 2 else sys.exit(__doc__)
+
+
 def call(method, path, body):
     headers = {"Content-Type": "application/json"}
-    with urlopen(Request(sys.argv[1] + path, json.dumps(body).encode(), headers, method=method), timeout=60) as answer:
+    with urlopen(Request(SERVICE + path, json.dumps(body).encode(), headers, method=method), timeout=60) as answer:
         return json.loads(answer.read() or "null")  # 204: nothing to do just now
 
 
@@ -58,7 +61,10 @@ def work(task):
 
 
 if __name__ == "__main__":
-    call("PUT", "/v1/sources/isbns", DECLARATION)
+    try:
+        call("PUT", "/v1/sources/isbns", DECLARATION)
+    except HTTPError as problem:
+        sys.exit(problem.read().decode())
     while True:
         if task := call("POST", "/v1/activations/claim", {"sources": ["isbns@1"], "wait_s": 20}):
             work(task)

@@ -89,6 +89,7 @@ async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings,
 
     configure_logs(settings, level=None if debug else "error")
     async with open_service(settings, roles=frozenset({"controller", "worker"}), remote=False) as service:
+        await _check_company(service)
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
         submissions = [await _submission(service, file, asked) for file in files]
@@ -109,6 +110,23 @@ async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings,
     for result in results:
         _print_json(result) if as_json else _print(result, titled=len(results) > 1)
     return min((result.code for result in results if result.code), default=console.DONE)
+
+
+async def _check_company(service: Service) -> None:
+    """Raises UsageError when a service that runs on the same data directory would decide without some of our sources."""
+    from blackboard.errors import UsageError
+    from blackboard.presence import served
+
+    if service.settings.redis_url or service.worker is None:
+        return
+    presence = await service.store.presence()
+    theirs = {word for worker, words in presence.workers.items() if worker != service.worker.name for word in words}
+    missing = [source.name for source in service.sources if served(source.name, source.version) not in theirs]
+    if theirs and missing:
+        raise UsageError(
+            f"a service that runs on {service.settings.data_dir} does not have {', '.join(missing)}",
+            hint="restart it with the same sources, or use another directory: --data DIR",
+        )
 
 
 async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Submission:

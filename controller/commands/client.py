@@ -152,6 +152,8 @@ class Client:
         if answer.status_code == 404:
             raise BoardGone(f"{self.url} knows no such board", hint="is the id whole? Ended boards are removed in time")
         said = str(problem.get("detail") or problem.get("title") or f"the service answered {answer.status_code}")
+        if problem.get("errors"):
+            said = "not accepted"
         for each in problem.get("errors", ()):
             if isinstance(each, dict):
                 said += f"; {each.get('pointer', '')}: {each.get('detail', '')}"

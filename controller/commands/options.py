@@ -81,10 +81,10 @@ PriceOption = Annotated[
 
 def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: str, price: str = "") -> dict[str, Any]:
     """The options as the members a submission has. Raises UsageError that names what is off."""
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
     from blackboard.errors import UsageError
-    from controller.policy import Policy
+    from controller.policy import Budget, Policy, Price
 
     given: dict[str, Any] = {"strategy": {}, "floor": {}, "budget": {}, "price": {}}
     for word in strategies or ():
@@ -102,6 +102,10 @@ def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: 
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        kinds: dict[str, type[BaseModel]] = {"budget": Budget, "price": Price}
+        known = kinds.get(str(first["loc"][0]) if first["loc"] else "")
+        if first["type"] == "extra_forbidden" and known is not None:
+            raise UsageError(f"{where}: there is none", hint=f"there are {', '.join(known.model_fields)}") from error
         raise UsageError(f"{where or 'the options'}: {first['msg']}", hint="see `--help` for the form") from error
     return policy.model_dump(mode="json", exclude_defaults=True)
 

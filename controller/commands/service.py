@@ -98,9 +98,14 @@ async def _run(settings: Settings, roles: frozenset[str]) -> None:
                 _greet(url, service, roles)
                 await _first(stop.wait(), gone.wait())
         else:
-            console.say(f"{', '.join(sorted(roles))} ready ({len(service.sources)} sources); Ctrl-C drains and stops")
+            console.say(f"{', '.join(sorted(roles))} ready ({_served(service)} sources); Ctrl-C drains and stops")
             await stop.wait()
         console.say(f"stopping: what runs may finish within {settings.drain_s:g} s; a second signal ends at once")
+
+
+def _served(service: Service) -> int:
+    """How many sources this process works for, or knows if it has no worker."""
+    return sum(not service.settings.only or source.name in service.settings.only for source in service.sources)
 
 
 def _on_signals(stop: asyncio.Event) -> None:

@@ -161,7 +161,10 @@ def _options(fields: dict[str, str]) -> DocumentOptions:
         found["deadline_s"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) else text
     for name in OBJECTS:
         if name in found:
-            found[name] = loads(fields[name].encode())
+            try:
+                found[name] = loads(fields[name].encode())
+            except Problem as problem:
+                raise Problem("validation-error", errors=[(f"/{name}", "must be JSON")]) from problem
     return validated(DocumentOptions, found)
 
 

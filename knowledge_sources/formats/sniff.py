@@ -95,6 +95,9 @@ def sniff(data: bytes, filename: str | None = None) -> Kind:
         what = "holds only blanks" if data else "is empty"
         raise DocumentUnreadable(f"this document {what}", hint="check that the upload was complete")
     head = data[:1024]
+    # Before PDF, whose mark may stand anywhere in the first kilobyte: an archive that stores one has it there, too.
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return _container(data)
     if head.startswith(b"%PDF-") or (b"%PDF-" in head and b"endobj" in data and not head.lstrip().startswith(b"<")):
         return Kind("pdf", MEDIA_TYPES["pdf"])
     for magic, media_type in _IMAGES:
@@ -104,8 +107,6 @@ def sniff(data: bytes, filename: str | None = None) -> Kind:
         return Kind("image", "image/webp")
     if head[:2] == b"BM" and len(data) > 26 and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124):
         return Kind("image", "image/bmp")
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return _container(data)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         raise _compound(data)
     if head.lstrip()[:5].lower() == b"{\\rtf":

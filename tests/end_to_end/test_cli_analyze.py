@@ -218,3 +218,19 @@ def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     ran = Cli(tmp_path / "data", more)("doctor")
     assert ran.code == 1, ran
     assert "fail  server" in ran.out and "fail  blobs" in ran.out and "hint:" in ran.out
+
+
+def test_a_service_beside_that_lacks_a_source_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "shout.py").write_text(
+        "from blackboard import Each, Level, Page, knowledge_source\n\n\n"
+        "class Shout(Level):\n    text: str\n\n\n"
+        "@knowledge_source()\ndef shout(page: Each[Page]) -> Shout:\n    return Shout(text=page.text.upper())\n"
+    )
+    (tmp_path / "note.txt").write_text("A note of some words.")
+    cli = Cli(tmp_path / "data")
+    with cli.running("up", "--port", "0") as service:
+        assert service.url
+        ran = cli("analyze", tmp_path / "note.txt", "--plugins", tmp_path / "plugins")
+        assert (ran.code, "does not have shout" in ran.err, "--data DIR" in ran.err) == (2, True, True), ran
+        assert cli("analyze", tmp_path / "note.txt").code == 0, "with the same sources it joins the service"

@@ -13,6 +13,7 @@ from simulation import Simulation
 from blackboard.contract import Contribution, Input, Source
 from blackboard.entries import Commit, Put, Retract
 from controller.decide import decide_plan
+from controller.why import why_board
 
 
 def each(name: str, reads: int, writes: int, **more: Any) -> Source:
@@ -343,3 +344,18 @@ def test_a_group_waits_for_contributors_that_do_not_say_what_they_carry() -> Non
     board.work(next(iter(board.workers.values())))
     board.drain("b")
     assert [binding for source, binding in board.started if source == "pairs"] == ["1"], "page 2 still waits"
+
+
+def test_a_board_waits_for_a_source_that_nobody_here_knows() -> None:
+    head = {"status": "open", "incarnation": "i", "tenant": "t", "deadline_ms": "5000"}
+    first = Commit("board.created", "person:p", create=True, head={**head, "sources": '{"a":"1","stranger":"2"}'})
+    board = Simulation([each("a", 0, 1)], first=first)
+    board.put(page(1), "p1")
+    board.drain()
+    assert (board.board.status, board.started) == ("open", [("a", "l0/p1")])
+    said = {reason.source: reason.reason for reason in why_board(board.board, board.sources, board.now)}
+    assert "nobody here knows stranger" in said[""]
+    assert "the board began with stranger@2, a source nobody knows here" in said["stranger"]
+    board.now += 6000
+    board.control()
+    assert (board.board.status, outcome(board)["slug"]) == ("completed", "deadline")

@@ -141,3 +141,9 @@ def test_any_damage_has_a_kind_or_a_typed_refusal(data: bytes, place: int, patch
         assert sniff(data[:place] + patch + data[place + len(patch) :]).kind
     except (DocumentUnreadable, DocumentTooComplex, DocumentUnsafe) as error:
         assert str(error)
+
+
+def test_an_archive_that_stores_a_pdf_is_an_archive() -> None:
+    stored = packed(**{"v.pdf": "%PDF-1.4\n1 0 obj<<>>endobj\n%%EOF", "x.txt": "Total due GBP 100.00"})
+    assert b"%PDF-" in stored[:1024] and b"endobj" in stored
+    assert sniff(stored).kind == "zip"
