@@ -23,3 +23,15 @@ def begin_with(
         for source in sources
         if source.default or any(kind.level in levels for kind in source.outputs)
     }
+
+
+def idle_without(sources: Iterable[Source], given: str) -> tuple[str, str] | None:
+    """(source, level it waits for in vain) if none of these could ever act on a board that holds the level `given` alone."""
+    chosen = list(sources)
+    waits = [
+        (source.name, wanted.levels[0].level)
+        for source in chosen
+        for wanted in source.inputs
+        if wanted.kind in ("each", "group") and all(kind.level != given for kind in wanted.levels)
+    ]
+    return waits[0] if waits and len({name for name, _ in waits}) == len(chosen) else None

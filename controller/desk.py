@@ -16,7 +16,7 @@ from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractErr
 from blackboard.levels import Upload
 from blackboard.ports import Store
 from controller.adding import TRIES, Adding
-from controller.choice import begin_with
+from controller.choice import begin_with, idle_without
 from controller.graph import compile_graph
 from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
@@ -120,6 +120,15 @@ class Desk:
                 )
         if document.deadline_s is not None and not 0 < document.deadline_s <= 30 * 86_400:
             errors.append(("/deadline_s", "must be more than 0 and at most 2592000 seconds"))
+        if (
+            not errors
+            and document.sources
+            and not document.hold
+            and (idle := idle_without(chosen.values(), Upload.level))
+        ):
+            errors.append(
+                ("/sources", f"nothing would happen: {idle[0]} waits for {idle[1]}, which no chosen source makes")
+            )
         errors += self._check_policy(document, chosen) if not errors else []
         if errors:
             raise InvalidValue(errors)

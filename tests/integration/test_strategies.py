@@ -149,6 +149,7 @@ async def test_the_form_takes_the_same_options(redis_url: str, tmp_path: Path) -
         ({"strategy": {"transcript": []}}, "/strategy/transcript"),
         ({"strategy": {"nothing": "market"}}, "/strategy/nothing"),
         ({"strategy": {"transcript": ["digest"]}}, "/strategy"),
+        ({"sources": ["quick"]}, "/sources"),
         ({"floor": {"transcript": 0.5}}, "/floor"),
         ({"strategy": {"transcript": "market"}, "floor": {"transcript": 2}}, "/floor/transcript"),
         ({"budget": {"usd": -1}}, "/budget/usd"),
