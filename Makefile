@@ -14,8 +14,8 @@ else
   MAKE_VENV = $(PYTHON) -m venv $(VENV)
   INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
-# One more than there are processors: many tests wait for a lease, or for a process to start.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# More than there are processors: many tests wait for a lease, or for a process to start.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1) + 1)')
 
 .PHONY: demo test lint format bench test-faults test-cluster clean
 

@@ -232,7 +232,9 @@ class Child:
         if self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        self._input.close()
+        # Both pipes too: asyncio says that a process ended once its output did, and the end of an output that nobody reads
+        # any more is never seen (CPython gh-119710). asyncio hands out the transport nowhere else.
+        self.process._transport.close()  # type: ignore[attr-defined]
 
     async def ended(self) -> None:
         """Wait until the process is reaped and its pipes are closed."""

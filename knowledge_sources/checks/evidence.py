@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 
 from blackboard.levels import Where
 from knowledge_sources.checks.contradiction import contradiction
 from knowledge_sources.checks.judge import Judgement, Label, judge
+from knowledge_sources.once import once
 from knowledge_sources.passages import Index
 from knowledge_sources.words import content, tokens
 
@@ -37,7 +38,7 @@ class Outcome:
     confidence: float
 
 
-@lru_cache(maxsize=4)
+@partial(once, kept=4)
 def _index(texts: tuple[str, ...]) -> Index:
     """Built once for a document however many of its pages are checked; the texts are the key, so boards cannot mix."""
     return Index(texts)

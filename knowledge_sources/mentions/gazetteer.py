@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 from knowledge_sources.mentions.lists import word_set, words_of
+from knowledge_sources.once import once
 
 _COUNTRY_ALIASES = (
     "america britain great britain england scotland wales northern ireland u.s. u.s u.s.a. u.s.a us usa uk u.k."
@@ -78,7 +78,7 @@ _FIRST_COMMON = word_set(
 )
 
 
-@cache
+@once
 def places() -> Mapping[str, int]:
     """Place names, lower case, to population (0 where unknown); countries and regions count as large."""
     found: dict[str, int] = dict.fromkeys(_REGIONS.split(), 1_000_000)
@@ -93,7 +93,7 @@ def places() -> Mapping[str, int]:
     return MappingProxyType(found)
 
 
-@cache
+@once
 def regions() -> Mapping[str, str]:
     """States and countries whose law a contract can choose, lower case, to their usual spelling."""
     found = {name.lower(): name for name in _states().values()}
@@ -106,20 +106,20 @@ def regions() -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-@cache
+@once
 def state_codes() -> Mapping[str, str]:
     """US postal codes to state names."""
     return MappingProxyType(_states())
 
 
-@cache
+@once
 def first_names() -> Mapping[str, float]:
     """First names that are seldom anything else, lower case, to their share of the population in percent."""
     kept = {name: share for name, share in all_first_names().items() if name not in _FIRST_COMMON}
     return MappingProxyType(kept)
 
 
-@cache
+@once
 def all_first_names() -> Mapping[str, float]:
     """First names, also those that are words or places too, lower case, to their share of the population in percent."""
     found: dict[str, float] = {}
@@ -130,7 +130,7 @@ def all_first_names() -> Mapping[str, float]:
     return MappingProxyType(found)
 
 
-@cache
+@once
 def last_names() -> Mapping[str, float]:
     """Last names, lower case, to their share of the population in percent."""
     return MappingProxyType({name: share for name, share in _census("dist.all.last") if len(name) > 2})

@@ -114,6 +114,16 @@ async def test_stream_left_early_ends_its_process(sandbox: Sandbox) -> None:
     assert (await sandbox.call("echo", word="next"))["word"] == "next"
 
 
+async def test_a_process_whose_output_nobody_reads_is_ended() -> None:
+    async with Sandbox(TARGET, limits=LIMITS) as sandbox:
+        async with contextlib.aclosing(sandbox.stream("count", upto=10_000, size=1000)) as stream:
+            await anext(stream)
+            (child,) = sandbox._busy
+            await until(lambda: child._output._paused)  # the buffer is full: nothing more is taken from the pipe
+        async with asyncio.timeout(5):
+            await child.ended()
+
+
 async def test_stream_gives_what_came_before_a_failure(sandbox: Sandbox) -> None:
     seen: list[int] = []
     with pytest.raises(DocumentUnreadable):

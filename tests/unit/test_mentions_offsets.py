@@ -77,9 +77,9 @@ def test_mentions_have_boxes_where_lines_have(text: str) -> None:
 
 LEGAL = "AGREEMENT hereby whereas witnesseth parties herein "
 TILL = "cash\nchange\nreceipt\nrounding\n"
-SIZE = 200_000
-LIMIT = 15.0
-"""Processor seconds; the slowest takes two on an idle machine, and minutes where a pattern is quadratic."""
+SIZE = 100_000
+LIMIT = 8.0
+"""Processor seconds; the slowest takes one on an idle machine, and minutes where a pattern is quadratic."""
 
 
 @pytest.mark.parametrize(
