@@ -17,11 +17,14 @@ from blackboard.contract import (
 from blackboard.entries import EntryRef
 from blackboard.errors import (
     BlackboardError,
+    Deferred,
     DocumentTooComplex,
     DocumentUnreadable,
     DocumentUnsafe,
+    ModelFailed,
     PermanentFailure,
     SourceError,
+    SpendingCapped,
     TransientFailure,
 )
 from blackboard.levels import (
@@ -43,6 +46,7 @@ from blackboard.levels import (
     Verdict,
     Where,
 )
+from blackboard.models import Excerpt, LanguageModel, Pdf, Picture, Quoted, Task
 from blackboard.signature import knowledge_source
 
 __version__ = "0.1.0"
@@ -56,6 +60,7 @@ __all__ = [
     "Child",
     "Claim",
     "Contribution",
+    "Deferred",
     "Document",
     "DocumentTooComplex",
     "DocumentUnreadable",
@@ -63,24 +68,32 @@ __all__ = [
     "Each",
     "Entities",
     "EntryRef",
+    "Excerpt",
     "Group",
+    "LanguageModel",
     "Layer",
     "Level",
     "Line",
     "Lookup",
     "Mention",
     "Mentions",
+    "ModelFailed",
     "Page",
     "Passages",
+    "Pdf",
     "PermanentFailure",
+    "Picture",
     "Progress",
+    "Quoted",
     "Reading",
     "Report",
     "Source",
     "SourceError",
     "SourceSettings",
     "Spending",
+    "SpendingCapped",
     "Summary",
+    "Task",
     "TransientFailure",
     "Upload",
     "Verdict",

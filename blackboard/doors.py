@@ -21,16 +21,17 @@ Argument = str | bytes | int
 
 @dataclass(frozen=True)
 class Script:
-    """One atomic step: its text, and the keys and arguments it declares."""
+    """One atomic step: its text, and the keys and arguments it declares. `package` has it in its folder `scripts`."""
 
     name: str
     keys: tuple[str, ...]
     args: tuple[str, ...]
+    package: str = "blackboard"
 
     @cached_property
     def text(self) -> str:
         """The Lua source."""
-        return (files("blackboard") / "scripts" / f"{self.name}.lua").read_text(encoding="utf-8")
+        return (files(self.package) / "scripts" / f"{self.name}.lua").read_text(encoding="utf-8")
 
     @cached_property
     def sha(self) -> str:
@@ -54,6 +55,10 @@ class Script:
     def of(self, key: str, *args: Argument) -> Call:
         """A call that touches one other key."""
         return Call(self, (key,), args)
+
+    def on(self, keys: Sequence[str], *args: Argument) -> Call:
+        """A call that touches other keys."""
+        return Call(self, keys, args)
 
 
 @dataclass(slots=True)

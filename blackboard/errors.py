@@ -19,7 +19,10 @@ BlackboardError
  |    |    +-- DocumentUnreadable   encrypted, corrupt, empty, or of no known type
  |    |    +-- DocumentTooComplex   over a limit, or it kills its parser
  |    |    +-- DocumentUnsafe       a DTD, an external entity, a path that climbs out
+ |    |    +-- ModelFailed          a language model refused, or gave no valid answer, or none is configured
+ |    |    +-- SpendingCapped       a cap on what models may cost does not allow it
  |    +-- TransientFailure    trying again may help
+ |    +-- Deferred            not now: it is tried again later, and this try counts for nothing
  +-- LogError                 a log cannot be folded: a gap, an unknown record, a value that does not fit
       +-- ReplayDiverged      fold and state, or code and record, differ
 
@@ -149,10 +152,32 @@ class DocumentUnsafe(PermanentFailure):
     slug = "document-unsafe"
 
 
+class ModelFailed(PermanentFailure):
+    """A language model refused, gave no valid answer or cannot take the question, or none is configured."""
+
+    slug = "model-failed"
+
+
+class SpendingCapped(PermanentFailure):
+    """A cap on what models may cost (of the board, of the tenant's day, of everybody's day) does not allow it."""
+
+    slug = "spending-capped"
+
+
 class TransientFailure(SourceError):
     """Trying again may help."""
 
     slug = "source-failed"
+
+
+class Deferred(SourceError):
+    """Not now, through no fault of the source's: it is tried again after `after_s` seconds, and this try does not count."""
+
+    slug = "deferred"
+
+    def __init__(self, message: str, *, after_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.after_s = after_s
 
 
 class LogError(BlackboardError):

@@ -29,6 +29,16 @@ key                        type    holds                                        
 `bb:sources`               hash    source that runs elsewhere -> its registration;   fields: until the retention time after it
                                    `#edition`: counts the changes of them            was unregistered
 `bb:partitions`            string  the largest number of partitions there ever was   for ever
+`bb:{llm}:answer:<key>`    string an exact answer of a model, compressed               its time to live
+`bb:{llm}:flight:<key>`    string who is asking a model that question                20 s, renewed
+`bb:{llm}:limits:<account>` hash  levels of requests and tokens, what headers said   an hour after the last call
+`bb:{llm}:permits:<account>` zset calls under way -> when they are given up, ms      an hour after the last call
+`bb:{llm}:breaker:<endpoint>` hash what calls came to, whether it is open            an hour after the last call
+`bb:{llm}:spent:<whose>`   hash   nano-dollars settled and reserved, by whom         8 days (a day's), 30 days (a board's)
+`bb:{llm}:rate:<tenant>`   hash   what a tenant spends by the minute; its pause      a day after the last call
+`bb:{llm}:ledger:<day>`    hash   call -> its line                                   90 days
+`bb:{llm}:board:<board>`   hash   questions asked for a board -> the call            30 days after the last call
+`bb:{llm}:probe:<server>`  string what a server was found to do                      a day
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
 `bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that
 
@@ -56,6 +66,10 @@ SOURCES = "bb:sources"
 BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "kin")
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
+LLM_KINDS = (
+    "answer", "flight", "limits", "permits", "breaker", "spent", "rate", "ledger", "board", "probe",
+)  # fmt: skip
+
 PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -67,6 +81,7 @@ PATTERNS = tuple(
         r"bb:sources\Z",
         r"bb:partitions\Z",
         r"bb:\{workers\}:(present|served)\Z",
+        rf"bb:\{{llm\}}:({'|'.join(LLM_KINDS)}):.+\Z",
     )
 )
 """What keys of boards look like; a test scans a server for strays."""
@@ -163,3 +178,9 @@ def lease(name: str) -> str:
 def idle(board: str, activation: str) -> str:
     """What is gone once an activation that runs elsewhere has shown no progress for its idle time-out."""
     return f"bb:{{{partition_of(board)}}}:idle:{board}:{activation}"
+
+
+def llm(kind: str, name: str) -> str:
+    """A key of what the fleet shares about models; one slot for all, so that a script may touch several."""
+    assert kind in LLM_KINDS, kind
+    return f"bb:{{llm}}:{kind}:{name}"

@@ -1,0 +1,97 @@
+"""What is set about models: `BLACKBOARD_MODEL_*`. Frozen; made once where a process starts. Times in seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Positive = Annotated[float, Field(gt=0)]
+ANTHROPIC = "https://api.anthropic.com"
+
+
+class PriceGiven(BaseModel):
+    """Dollars for a million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+    cache_read: Annotated[float | None, Field(ge=0)] = None
+    """None: a tenth of `input`."""
+    cache_write: Annotated[float | None, Field(ge=0)] = None
+    """None: a quarter more than `input`."""
+
+
+class Provider(BaseModel):
+    """Another server to fall back to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    api_key: SecretStr = SecretStr("")
+    models: tuple[str, ...]
+
+
+class ModelSettings(BaseSettings):
+    """See docs/models.md for what each means to an operator."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BLACKBOARD_MODEL_", frozen=True, extra="ignore", env_nested_delimiter="__"
+    )
+
+    api_key: SecretStr = Field(default_factory=lambda: SecretStr(os.environ.get("ANTHROPIC_API_KEY", "")))
+    base_url: str = Field(default_factory=lambda: os.environ.get("ANTHROPIC_BASE_URL", "") or ANTHROPIC)
+    names: Annotated[tuple[str, ...], NoDecode] = ("claude-sonnet-5-5", "claude-haiku-5-5")
+    """Models in the order they are asked; the next one where one is out of order."""
+    fallbacks: tuple[Provider, ...] = ()
+    """Other servers, asked when the first is out of order."""
+
+    timeout_s: Positive = 60.0
+    """Without a byte."""
+    total_timeout_s: Positive = 180.0
+    """One call in all."""
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """Tries of one call while the server is broken, full jitter of 1 to 30 s between."""
+    patience_s: Positive = 20.0
+    """How long a call waits for room under a limit before its activation gives its place to others."""
+
+    window_tokens: Annotated[int, Field(ge=1000)] = 150_000
+    """Of a document in one question; longer ones are asked about by ranges of pages."""
+
+    requests_per_minute: Annotated[int, Field(ge=0)] = 0
+    """0: as the server's headers say."""
+    input_tokens_per_minute: Annotated[int, Field(ge=0)] = 0
+    output_tokens_per_minute: Annotated[int, Field(ge=0)] = 0
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """Calls under way at a time, of the whole fleet."""
+
+    board_usd: Annotated[float, Field(ge=0)] = 1.0
+    """The most one board may cost, unless its own budget says less."""
+    tenant_day_usd: Annotated[float, Field(ge=0)] = 20.0
+    day_usd: Annotated[float, Field(ge=0)] = 100.0
+    """Everybody's, in a day (UTC)."""
+    alert_usd_per_hour: Annotated[float, Field(ge=0)] = 10.0
+    """A tenant that spends faster is paused and told of; 0: never."""
+    pause_s: Positive = 3600.0
+    prices: dict[str, PriceGiven] = {}
+    """Model -> price, instead of the table's and for models it does not know."""
+
+    answers_s: Positive = 7 * 86_400.0
+    """How long exact answers are kept."""
+    cassette: Path | None = None
+    """A folder of recorded answers; what it holds is never asked again, what it lacks is recorded where `cassette_record`."""
+    cassette_record: bool = False
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _names(cls, given: object) -> object:
+        return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a server to ask: a key, or an address that may need none."""
+        return bool(self.api_key.get_secret_value()) or self.base_url.rstrip("/") != ANTHROPIC or bool(self.cassette)
