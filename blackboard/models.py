@@ -11,10 +11,10 @@ of its own (`document=`, `Quoted`). What a model answers is data, too: it is che
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -98,3 +98,36 @@ class LanguageModel(Protocol):
 
         The same pages give the same ranges to every source of a board. `reserve`: tokens a question needs besides.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a model is asked. `budget_usd`: what the board's own budget allows it in all."""
+
+    tenant: str
+    board: str
+    activation: str = ""
+    epoch: int = 0
+    source: str = ""
+    binding: str = ""
+    budget_usd: float | None = None
+
+
+class Hearer(Protocol):
+    """What an activation hears of its calls."""
+
+    def spent(self, usd: float, tokens: int) -> None:
+        """So much more, dollars and tokens in and out."""
+
+    def streamed(self, text: str) -> None:
+        """A piece of an answer, for watchers; never logged."""
+
+    async def called(self, body: Mapping[str, Any], recording: bytes | None) -> None:
+        """One call, as the log's `llm.called` says it; `recording` is the answer, if there was one. Raises nothing."""
+
+
+class Models(Protocol):
+    """Where workers get a model for an activation from."""
+
+    def of_run(self, caller: Caller, hearer: Hearer) -> LanguageModel:
+        """A model for one activation."""

@@ -15,24 +15,15 @@ from typing import Any, Final, Literal
 import orjson
 
 from blackboard.errors import BlackboardError
+from blackboard.models import Caller
+
+__all__ = ["FINISHED", "NANO", "CallFailed", "Caller", "Delta", "FailureKind", "Reply", "Request", "Usage"]
 
 NANO: Final = 1_000_000_000
 """Of them make a dollar."""
 
 FINISHED: Final = frozenset({"end_turn", "stop_sequence", "tool_use"})
 """Reasons to stop that mean that an answer is whole. None is a stream that was cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """On whose behalf a call is made."""
-
-    tenant: str
-    board: str
-    activation: str = ""
-    epoch: int = 0
-    source: str = ""
-    binding: str = ""
 
 
 @dataclass(frozen=True, slots=True)

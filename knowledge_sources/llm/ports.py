@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from knowledge_sources.llm.calls import Caller, Delta, Reply, Request, Usage
 
@@ -190,7 +190,3 @@ class Recordings(Protocol):
 
     async def put(self, request: Request, reply: Reply) -> None:
         """Record it, where recording is asked for."""
-
-
-Called = Callable[[Mapping[str, Any], bytes | None], Awaitable[None]]
-"""Tells a board of a call: the body of `llm.called`, and the recording's bytes (None where there is no answer)."""

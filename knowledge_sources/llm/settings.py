@@ -62,6 +62,9 @@ class ModelSettings(BaseSettings):
     window_tokens: Annotated[int, Field(ge=1000)] = 150_000
     """Of a document in one question; longer ones are asked about by ranges of pages."""
 
+    context_tokens: Annotated[int, Field(ge=2000)] = 200_000
+    """Of a question and its answer together."""
+
     requests_per_minute: Annotated[int, Field(ge=0)] = 0
     """0: as the server's headers say."""
     input_tokens_per_minute: Annotated[int, Field(ge=0)] = 0
