@@ -80,6 +80,10 @@ class LanguageModel(Protocol):
     - SpendingCapped: a cap of the board, of the tenant or of the day does not allow it.
     """
 
+    @property
+    def window_tokens(self) -> int:
+        """Of a document in one question."""
+
     async def ask(
         self, answer: type[M], task: Task, *parts: Part, document: Sequence[Page | Excerpt] = (), max_tokens: int = 4096
     ) -> M:

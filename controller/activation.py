@@ -17,6 +17,7 @@ from blackboard.contract import Blobs, Boards, Progress
 from blackboard.contributions import Namer
 from blackboard.entries import Put
 from blackboard.errors import PermanentFailure, StorageError, TransientFailure
+from blackboard.models import LanguageModel
 from blackboard.sourcelog import SourceLogger
 from controller.fenced import Fenced, Lost, Moved
 from controller.inputs import Decoder, arguments, injected, lookups
@@ -132,6 +133,7 @@ class Run(Fenced):
             self.services.get(Progress),
             self.spent,
             self.services.get(Boards),
+            self.services.get(LanguageModel),
         )
         later: list[Put] = []
         async with aclosing(guest.contributions(binding, inputs, values, host)) as contributed:

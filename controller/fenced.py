@@ -27,18 +27,22 @@ log = structlog.get_logger(__name__)
 
 TURNS = 4
 """Turns of the loop by which the controller in this process goes first: what follows this run need not wait for its end."""
+ANSWERED = frozenset({"answered", "cache", "recording"})
+MOST_CALLS = 50
+"""Named on an activation; the log has them all."""
 MOST_STALES = 10
 MOST_LOSSES = 3
 LONGEST_BACKOFF_S = 60.0
-TOLD = frozenset({"error", "retry_at", "dead", "quality", "said"})
+TOLD = frozenset({"error", "retry_at", "dead", "quality", "said", "calls"})
 """Words on an activation that hold for one record only."""
 
 
 class Ledger:
-    """`contract.Spending` of one activation."""
+    """`contract.Spending` of one activation, and which answers of models it stands on."""
 
     def __init__(self) -> None:
         self.usd, self.tokens = 0.0, 0
+        self.calls: list[dict[str, str]] = []
 
     def __call__(self, usd: float = 0.0, tokens: int = 0) -> None:
         """See contract.Spending."""
@@ -46,6 +50,11 @@ class Ledger:
             raise ValueError(f"{usd} USD and {tokens} tokens cannot be spent")
         self.usd += usd
         self.tokens += tokens
+
+    def note(self, call: Mapping[str, Any]) -> None:
+        """One call to a model: what was asked with which prompt, and who answered. Failed ones are in the log alone."""
+        if call.get("outcome") in ANSWERED and len(self.calls) < MOST_CALLS:
+            self.calls.append({word: str(call.get(word, "")) for word in ("prompt", "model", "request", "outcome")})
 
 
 class Lost(Exception):
@@ -242,6 +251,8 @@ class Fenced:
         if self.spent is not None and (self.spent.usd or self.spent.tokens):
             data["usd"] = round(float(data.get("usd", 0.0)) + self.spent.usd, 6)
             data["tokens"] = int(data.get("tokens", 0)) + self.spent.tokens
+        if self.spent is not None and self.spent.calls:
+            data["calls"] = self.spent.calls
         data.update(more)
         return AgendaWrite(Activation(self.activation.id, status, self.activation.epoch, self.activation.inputs, data))
 

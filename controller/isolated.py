@@ -17,7 +17,7 @@ import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import Put
-from blackboard.errors import StorageError, TransientFailure
+from blackboard.errors import Deferred, StorageError, TransientFailure
 from blackboard.sandbox.child import END, ERROR, REQUEST
 from blackboard.sandbox.handed import ASK, ENTRY, LINE, PIECE, PROGRESS, REPLY, SPENT
 from blackboard.sandbox.pool import MIB, Limits, Pool, Seat
@@ -154,7 +154,13 @@ class Guest:
         or nonsense, TransientFailure for a process that died, the source's own error, StorageError of the host."""
         child = self._child
         child.calls = self._run
-        request = {"run": self._run, "binding": binding, "inputs": inputs, "cpu_s": self._source.timeout}
+        request = {
+            "run": self._run,
+            "binding": binding,
+            "inputs": inputs,
+            "cpu_s": self._source.timeout,
+            "window": host.window,
+        }
         watching = asyncio.create_task(self._pool.watch(child))
         try:
             await child.send(REQUEST, orjson.dumps(request), *values)
@@ -260,6 +266,8 @@ class Guest:
         except Exception as error:  # a name that breaks the grammar, bytes that are lost
             final = not isinstance(error, TransientFailure)
             reply |= {"error": str(error), "hint": getattr(error, "hint", ""), "final": final}
+            if isinstance(error, Deferred):
+                reply["after_s"] = error.after_s
         try:
             await self._child.send(REPLY, orjson.dumps(reply), *values)
         except ChildGone:

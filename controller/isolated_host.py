@@ -12,7 +12,9 @@ from blackboard.contract import Blobs, Boards, Progress, Source, Spending
 from blackboard.entries import Read
 from blackboard.errors import PermanentFailure
 from blackboard.levels import Child, Level
+from blackboard.models import LanguageModel
 from controller.inputs import Decoder, LookupReader, chosen
+from controller.isolated_model import asked
 
 MOST_LINES = 200
 """Of one run; what comes behind them is left out."""
@@ -35,8 +37,9 @@ class Host:
     watchers: Progress | None = None
     spent: Spending | None = None
     boards: Boards | None = None
+    model: LanguageModel | None = None
     pieces: bytearray = field(default_factory=bytearray)
-    """Of the document that a board is about to be opened for."""
+    """Of the document that a board is about to be opened for, or of a question to a model."""
     _lines: int = field(default=0, init=False)
 
     async def answer(self, words: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
@@ -50,6 +53,9 @@ class Host:
         if what == "open" and self.boards is not None:
             data, self.pieces = bytes(self.pieces), bytearray()
             return {"child": (await self._open(self.boards, data, words)).model_dump(mode="json")}, []
+        if what == "model" and self.model is not None:
+            data, self.pieces = bytes(self.pieces), bytearray()
+            return {}, [await asked(self.model, str(words.get("how")), data)]
         reader = self.lookups.get(str(words.get("parameter")))
         if reader is None or what not in ("get", "all"):
             raise PermanentFailure("it asked for something that it does not declare")
@@ -76,10 +82,15 @@ class Host:
         )
 
     def piece(self, data: bytes) -> None:
-        """Some more of a document. Raises PermanentFailure when it opens no boards."""
-        if self.boards is None:
-            raise PermanentFailure("it sent a document, but does not declare that it opens boards")
+        """Some more of a document or a question. Raises PermanentFailure when it opens no boards and asks no model."""
+        if self.boards is None and self.model is None:
+            raise PermanentFailure("it sent a document, but does not declare that it opens boards or asks a model")
         self.pieces += data
+
+    @property
+    def window(self) -> int:
+        """Tokens of a document in one question to a model."""
+        return 0 if self.model is None else self.model.window_tokens
 
     def progress(self, done: float, total: float, note: str) -> None:
         """It goes on."""

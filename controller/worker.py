@@ -18,21 +18,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import orjson
 import structlog
 from arq import ArqRedis
 
 from blackboard import blobs as blob_store
-from blackboard import contract
 from blackboard.contract import Source
-from blackboard.entries import Activation, plain_name
-from blackboard.errors import PermanentFailure, StorageError
+from blackboard.entries import plain_name
+from blackboard.errors import StorageError
+from blackboard.models import Models
 from blackboard.ports import Store
 from blackboard.presence import words_of
-from blackboard.registry import settings_of
-from blackboard.sourcelog import loggers
 from controller.activation import Run
 from controller.fenced import Ledger
+from controller.handing import PAID, HandsIn
+from controller.hearing import RecordOf
 from controller.inputs import Decoder
 from controller.isolated import Isolation
 from controller.opening import Opener
@@ -45,53 +44,6 @@ log = structlog.get_logger(__name__)
 Reason = Literal["drain", "fenced", "cancelled"]
 SICK_LAG_S = 5.0
 """A loop this late cannot be trusted with more work: something blocks it."""
-
-
-class BlobReader:
-    """`contract.Blobs` for sources."""
-
-    def __init__(self, blobs: blob_store.Blobs) -> None:
-        self._blobs = blobs
-
-    async def get(self, sha256: str) -> bytes:
-        """See contract.Blobs."""
-        try:
-            return await self._blobs.get(sha256)
-        except (blob_store.BlobMissing, blob_store.BlobCorrupt) as error:
-            raise PermanentFailure(f"the document's bytes are lost: {error}", hint="submit it again") from error
-
-
-class BoundProgress:
-    """`contract.Progress` of one activation: at most five messages a second, sent from any thread."""
-
-    def __init__(self, store: Store, board: str, activation: Activation) -> None:
-        self._store, self._board = store, board
-        self._said = {
-            "type": "activation.progressed",
-            "activation": activation.id,
-            "source": activation.data["source"],
-            "binding": activation.data["binding"],
-        }
-        self._loop = asyncio.get_running_loop()
-        self._next = 0.0
-        self._sending: set[asyncio.Task[None]] = set()
-
-    def __call__(self, done: float, total: float, note: str = "") -> None:
-        """See contract.Progress."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + 0.2
-            message = orjson.dumps({**self._said, "done": done, "total": total, "note": note})
-            self._loop.call_soon_threadsafe(self._send, message)
-
-    def _send(self, message: bytes) -> None:
-        task = self._loop.create_task(self._publish(message))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    async def _publish(self, message: bytes) -> None:
-        with suppress(StorageError):
-            await self._store.publish(self._board, message)
 
 
 @dataclass(slots=True)
@@ -118,6 +70,8 @@ class ActivationWorker:
         isolation: Isolation,
         settings: Settings,
         opener: Opener | None = None,
+        models: Models | None = None,
+        record: RecordOf | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
@@ -127,13 +81,9 @@ class ActivationWorker:
         self._sources = {source.name: source for source in sources}
         self._serves = words_of((source.name, source.version) for source in sources)
         self._slots = dict(slots)
-        self._services = {contract.Blobs: BlobReader(blobs), **services}
-        for source in sources:
-            if source.trusted:
-                self._services.update(settings_of(source))
+        self._hands = HandsIn(store, blobs, sources, services, opener, models, record)
         self._isolation = isolation
         self._settings = settings
-        self._opener = opener
         self._decoder = Decoder(store)
         self._running: dict[tuple[str, str], _Running] = {}
         self._worker: PushWorker | None = None
@@ -235,16 +185,17 @@ class ActivationWorker:
         assert task is not None
         running = _Running(claimed.activation.epoch, task)
         self._running[board, activation] = running
-        spent = Ledger() if contract.Spending in source.injected.values() else None
+        spent = Ledger() if PAID & set(source.injected.values()) else None
         run = Run(
             self._store, source, board, claimed.activation, claimed, self._settings.backoff_s,
-            self._services_for(source, board, claimed.activation, spent), self._decoder, self._isolation, spent=spent,
+            {}, self._decoder, self._isolation, spent=spent,
         )  # fmt: skip
         try:
             # Its queue is that of our version; should it have come some other way, it goes on to where it belongs.
             if self._overdue or claimed.activation.data["version"] != source.version:
                 await self._give_back(run)
             else:
+                run.services = await self._hands.of_run(source, board, claimed.activation, spent)
                 await run.execute()
         except asyncio.CancelledError:
             if running.reason is None:
@@ -257,18 +208,6 @@ class ActivationWorker:
             log.warning("activation.unfinished", board=board, activation=activation, error=str(error))
         finally:
             del self._running[board, activation]
-
-    def _services_for(
-        self, source: Source, board: str, activation: Activation, spent: Ledger | None
-    ) -> Mapping[Any, Any]:
-        own = loggers(source.injected, source=source.name, board=board, binding=str(activation.data["binding"]))
-        if contract.Progress in source.injected.values():
-            own[contract.Progress] = BoundProgress(self._store, board, activation)
-        if contract.Boards in source.injected.values() and self._opener is not None:
-            own[contract.Boards] = self._opener.of_run(source.name, board, activation)
-        if spent is not None:
-            own[contract.Spending] = spent
-        return {**self._services, **own} if own else self._services
 
     async def _give_back(self, run: Run) -> None:
         try:

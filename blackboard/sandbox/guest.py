@@ -23,7 +23,7 @@ from typing import Any
 
 from blackboard.contract import Group, Source
 from blackboard.contributions import Namer
-from blackboard.errors import PermanentFailure, TransientFailure
+from blackboard.errors import Deferred, PermanentFailure, TransientFailure
 from blackboard.plugins import load_file, sources_in
 from blackboard.registry import settings_of
 from blackboard.sandbox.child import END, READY, REQUEST, Door, allow_cpu, resident_bytes
@@ -75,6 +75,8 @@ class Guest:
         self._door = door
         self._source = source
         self._run = 0
+        self.pieces = asyncio.Lock()
+        self.window = 0
         self._asked = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[dict[str, Any], bytes]]] = {}
         self._spare: bytearray | None = None
@@ -102,6 +104,7 @@ class Guest:
 
     async def _serve_one(self, request: dict[str, Any], raw: bytes) -> None:
         self._run = request["run"]
+        self.window = request["window"]
         self._spare = bytearray(SPARE)
         threads = set(threading.enumerate())
         try:
@@ -182,7 +185,7 @@ class Guest:
         self._door.write(kind, json.dumps({"run": self._run, **said}).encode(), raw)
 
     async def ask(self, what: str, **said: Any) -> tuple[dict[str, Any], bytes]:
-        """Something only the worker knows. Raises PermanentFailure or TransientFailure."""
+        """Something only the worker knows. Raises PermanentFailure, TransientFailure or Deferred."""
         number = next(self._asked)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
@@ -190,6 +193,8 @@ class Guest:
             meta, raw = await future
         finally:
             del self._waiting[number]
+        if "after_s" in meta:
+            raise Deferred(meta["error"], after_s=meta["after_s"], hint=meta["hint"])
         if "error" in meta:
             failure = PermanentFailure if meta["final"] else TransientFailure
             raise failure(meta["error"], hint=meta["hint"])

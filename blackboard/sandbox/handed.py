@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
 from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
-from typing import Any, Protocol, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import structlog
 
 from blackboard.contract import Blobs, Boards, Input, Progress, SourceSettings, Spending
 from blackboard.entries import EntryRef
 from blackboard.levels import Child, Level
+from blackboard.models import LanguageModel
+from blackboard.sandbox.asking import GuestModel, Line
 from blackboard.sandbox.child import words
 from blackboard.sourcelog import LOGGERS
 
@@ -22,17 +23,7 @@ ENTRY, ASK, PROGRESS, LINE, REPLY, SPENT, PIECE = 5, 6, 7, 8, 9, 10, 11
 PAUSE_S = 0.1
 """Between two messages of progress."""
 PIECE_BYTES = 4 * 1024 * 1024
-"""Of a document for a board of its own, in one frame."""
-
-
-class Worker(Protocol):
-    """The other end of the pipe."""
-
-    def tell(self, kind: int, said: Mapping[str, Any], raw: bytes = b"") -> None:
-        """One frame, from any thread."""
-
-    async def ask(self, what: str, **said: Any) -> tuple[dict[str, Any], bytes]:
-        """Something only the worker knows. Raises PermanentFailure or TransientFailure."""
+"""Of a document for a board of its own, or of a question to a model, in one frame."""
 
 
 def _plain(kind: Any) -> Any:
@@ -42,18 +33,20 @@ def _plain(kind: Any) -> Any:
 def is_handed_in(kind: Any) -> bool:
     """Whether a guest may ask for it."""
     plain = _plain(kind)
-    return plain in (Blobs, Boards, Progress, Spending, *LOGGERS) or (
+    return plain in (Blobs, Boards, LanguageModel, Progress, Spending, *LOGGERS) or (
         isinstance(plain, type) and issubclass(plain, SourceSettings)
     )
 
 
-def handed_in(kind: Any, worker: Worker, source: str, settings: Mapping[Any, SourceSettings]) -> Any:
+def handed_in(kind: Any, worker: Line, source: str, settings: Mapping[Any, SourceSettings]) -> Any:
     """What a parameter of this type is handed."""
     plain = _plain(kind)
     if plain is Blobs:
         return GuestBlobs(worker)
     if plain is Boards:
         return GuestBoards(worker)
+    if plain is LanguageModel:
+        return GuestModel(worker, PIECE, PIECE_BYTES)
     if plain is Progress:
         return GuestProgress(worker)
     if plain is Spending:
@@ -61,7 +54,7 @@ def handed_in(kind: Any, worker: Worker, source: str, settings: Mapping[Any, Sou
     return _logger(plain, worker, source) if plain in LOGGERS else settings[plain]
 
 
-def _logger(kind: Any, worker: Worker, source: str) -> Any:
+def _logger(kind: Any, worker: Line, source: str) -> Any:
     logger = logging.Logger(source)
     logger.addHandler(Lines(worker))
     if kind is logging.Logger:
@@ -90,7 +83,7 @@ class Values:
 class GuestLookup:
     """`contract.Lookup`, asked of the worker, which records what was read."""
 
-    def __init__(self, worker: Worker, wanted: Input) -> None:
+    def __init__(self, worker: Line, wanted: Input) -> None:
         self._worker = worker
         self._wanted = wanted
 
@@ -112,7 +105,7 @@ class GuestLookup:
 class GuestBlobs:
     """`contract.Blobs`, asked of the worker."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Line) -> None:
         self._worker = worker
 
     async def get(self, sha256: str) -> bytes:
@@ -123,9 +116,8 @@ class GuestBlobs:
 class GuestBoards:
     """`contract.Boards`, asked of the worker: the document in pieces, then what is asked of it."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Line) -> None:
         self._worker = worker
-        self._one_by_one = asyncio.Lock()
 
     async def open(
         self,
@@ -139,7 +131,7 @@ class GuestBoards:
     ) -> Child:
         """See contract.Boards."""
         asked = {"filename": filename, "declared_type": declared_type, "name": name}
-        async with self._one_by_one:
+        async with self._worker.pieces:
             for start in range(0, len(data), PIECE_BYTES):
                 self._worker.tell(PIECE, {}, data[start : start + PIECE_BYTES])
             said, _ = await self._worker.ask("open", goal=list(goal), sources=list(sources), **asked)
@@ -149,7 +141,7 @@ class GuestBoards:
 class GuestProgress:
     """`contract.Progress`, told to the worker, at most ten times a second."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Line) -> None:
         self._worker = worker
         self._next = 0.0
 
@@ -164,7 +156,7 @@ class GuestProgress:
 class GuestSpending:
     """`contract.Spending`, told to the worker."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Line) -> None:
         self._worker = worker
 
     def __call__(self, usd: float = 0.0, tokens: int = 0) -> None:
@@ -183,7 +175,7 @@ def _line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
 class Lines(logging.Handler):
     """Lines for the log, told to the worker."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Line) -> None:
         super().__init__()
         self._worker = worker
 

@@ -55,7 +55,9 @@ class Request:
     prompt: str = ""
     """`name@digest` of the task."""
     shared_bytes: int = 0
-    """Length of the part before the cache breakpoint, in characters of canonical JSON; 0 where there is none."""
+    """Length of the part before the cache breakpoint, in bytes of JSON; 0 where there is none."""
+    repairs: str = ""
+    """Digest of the question that this one asks once more: its answer is kept as an answer to that."""
 
     @cached_property
     def canonical(self) -> bytes:
@@ -65,7 +67,7 @@ class Request:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the question, whichever model or server is asked: what recordings are found by."""
-        return sha256(self.canonical).hexdigest()
+        return self.repairs or sha256(self.canonical).hexdigest()
 
     @property
     def max_tokens(self) -> int:
@@ -134,7 +136,7 @@ class CallFailed(BlackboardError):
     budget:        the provider's spend limit; no retry, the provider is closed for a while
     config:        key, permission or model are wrong; no retry, the provider is closed until told otherwise
     request:       the question itself is at fault; no retry
-    output:        refused, cut at max_tokens, not valid; one repair
+    output:        refused, cut at max_tokens, not valid; one repair. `stop_reason` and `text` say what came
     transient:     408, 409, 499; tried again twice
 
     `billed`: whether it may have cost something. `unknown` when nobody can say: it is settled at the whole reservation.
@@ -153,9 +155,13 @@ class CallFailed(BlackboardError):
         usage: Usage | None = None,
         request_id: str = "",
         headers: Mapping[str, str] | None = None,
+        stop_reason: str = "",
+        text: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
+        self.stop_reason = stop_reason
+        self.text = text
         self.kind: FailureKind = kind
         self.status = status
         self.retry_after_s = retry_after_s

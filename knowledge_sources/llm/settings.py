@@ -55,7 +55,10 @@ class ModelSettings(BaseSettings):
     total_timeout_s: Positive = 180.0
     """One call in all."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
-    """Tries of one call while the server is broken, full jitter of 1 to 30 s between."""
+    """Tries of one call while the server is broken."""
+    backoff_s: Positive = 1.0
+    backoff_most_s: Positive = 30.0
+    """Between two tries: anywhere between the first and its doublings, up to the second."""
     patience_s: Positive = 20.0
     """How long a call waits for room under a limit before its activation gives its place to others."""
 
