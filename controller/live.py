@@ -21,6 +21,8 @@ OF_A_PAGE = frozenset({"layer", "reading", "page", "mentions", "claim"})
 LINE_EVERY_S = 1.0
 """How often a plain line tells of one source, its last step aside."""
 BAR = 20
+TAIL = 60
+"""Characters shown of an answer that is being written."""
 
 
 def place_of_binding(binding: str) -> str:
@@ -100,12 +102,18 @@ class Tracker:
         return list(dict.fromkeys(touched))
 
     def hear(self, message: bytes) -> str:
-        """A progress message; the source it is about."""
+        """A message of progress, or a piece of an answer; the source it is about."""
         said: dict[str, Any] = orjson.loads(message)
         name, binding = str(said.get("source", "")), str(said.get("binding", ""))
         row = self.rows.get(name)
         if row is None or row.bindings.get(binding) != "running":
             return ""
+        if "text" in said:
+            # Of an answer that is being written, the end: on one line, and without what a terminal would obey.
+            text = row.notes.get(binding, (0.0, 0.0, ""))[2] + str(said["text"])
+            shown = "".join(sign if sign.isprintable() else " " for sign in text)
+            row.notes[binding] = (0.0, 0.0, shown[-TAIL:])
+            return name
         row.notes[binding] = (float(said.get("done", 0)), float(said.get("total", 0)), str(said.get("note", "")))
         return name
 

@@ -59,6 +59,17 @@ def test_a_tracker_counts_pages_and_sources() -> None:
     assert tracker.ended and tracker.seconds == 3.0
 
 
+def test_an_answer_that_is_being_written_is_shown_by_its_end() -> None:
+    tracker = Tracker("a.pdf")
+    tracker.take(record(1, ("summary_model", "board", "running")))
+    for text in ("The parties agreed\non the \x1b[31mprice", " of 7,231.20 EUR, which falls due in thirty days."):
+        message = orjson.dumps({"source": "summary_model", "binding": "board", "text": text})
+        assert tracker.hear(message) == "summary_model"
+    shown = tracker.rows["summary_model"].doing()
+    assert shown.endswith("which falls due in thirty days.")
+    assert shown.isprintable() and len(shown) < 80
+
+
 def test_progress_of_what_does_not_run_is_nothing() -> None:
     tracker = Tracker("a.pdf")
     assert tracker.hear(progress("ocr", "layer/0001", 1, 2)) == ""
