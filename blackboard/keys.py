@@ -36,7 +36,10 @@ key                        type    holds                                        
 `bb:{llm}:breaker:<endpoint>` hash what calls came to, whether it is open            an hour after the last call
 `bb:{llm}:spent:<whose>`   hash   nano-dollars settled and reserved, by whom         8 days (a day's), 30 days (a board's)
 `bb:{llm}:rate:<tenant>`   hash   what a tenant spends by the minute; its pause      a day after the last call
+`bb:{llm}:pauses:tenants`  zset   paused tenant -> until when, ms                    a day after the last pause ends
 `bb:{llm}:ledger:<day>`    hash   call -> its line                                   90 days
+`bb:{llm}:calls:<whose>`   zset   a day's or a board's calls -> when they began, ms  90 days after the last call
+`bb:{llm}:sums:<whose>`    hash   a day's or a board's sums over lines of the ledger 90 days after the last call
 `bb:{llm}:board:<board>`   hash   questions asked for a board -> the call            30 days after the last call
 `bb:{llm}:probe:<server>`  string what a server was found to do                      a day
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
@@ -67,7 +70,8 @@ BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log"
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
 LLM_KINDS = (
-    "answer", "flight", "limits", "permits", "breaker", "spent", "rate", "ledger", "board", "probe",
+    "answer", "flight", "limits", "permits", "breaker", "spent", "rate", "pauses", "ledger", "calls", "sums", "board",
+    "probe",
 )  # fmt: skip
 
 PATTERNS = tuple(
