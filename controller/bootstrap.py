@@ -11,6 +11,7 @@ from typing import Any
 from arq import ArqRedis
 
 from blackboard.blobs import Blobs
+from blackboard.board import Board
 from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
@@ -18,6 +19,7 @@ from blackboard.doors import SCRIPTS, Script
 from blackboard.elsewhere import Elsewhere
 from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
+from blackboard.events import LogRecord
 from blackboard.feed import Feed
 from blackboard.levels import Report
 from blackboard.pipe import Pipe
@@ -34,6 +36,7 @@ from controller.queue import ENQUEUE, POP, Queue
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
+from controller.rerun import Bytes, Rerun
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
@@ -121,6 +124,19 @@ async def open_bench(behind: Blobs | None = None) -> AsyncIterator[Bench]:
     sandboxes, isolation = Sandboxes(), Isolation(Settings())
     try:
         yield Bench(services={Sandboxes: sandboxes}, behind=behind, at_once=4, isolation=isolation)
+    finally:
+        await sandboxes.close()
+        await isolation.close()
+
+
+@asynccontextmanager
+async def open_rerun(
+    source: Source, records: Sequence[LogRecord], whole: Callable[[Board, str], Awaitable[bytes]], kept: Bytes
+) -> AsyncIterator[Rerun]:
+    """A source's code, to be run on the inputs of a recorded board, handed what a worker hands in. See Rerun."""
+    sandboxes, isolation = Sandboxes(), Isolation(Settings())
+    try:
+        yield Rerun(source, whole, kept, {Sandboxes: sandboxes}, isolation)
     finally:
         await sandboxes.close()
         await isolation.close()

@@ -144,10 +144,12 @@ def compile_graph(
     }
     readers = {level: tuple(node.name for node in nodes.values() if level in node.each) for level in types}
     each_readers = {level: tuple(name for name in names if not nodes[name].by) for level, names in readers.items()}
-    asked = {name: _asked(node.source, when) for name, node in nodes.items() if (when := node.source.when) is not None}
+    asked = {
+        name: asked_by(node.source, when) for name, node in nodes.items() if (when := node.source.when) is not None
+    }
     # Where nobody competes and nothing is counted, nobody is asked for a bid.
     weighed = set(contests) if policy.budget.usd is None else set(nodes)
-    bidding = {name: _asked(nodes[name].source, bid) for name in sorted(weighed) if (bid := nodes[name].source.bid)}
+    bidding = {name: asked_by(nodes[name].source, bid) for name in sorted(weighed) if (bid := nodes[name].source.bid)}
     inputs = (given for group in (asked, bidding) for given in group.values())
     asked_levels = frozenset(kind.level for given in inputs for wanted in given for kind in wanted.levels)
     told = {level for node in nodes.values() if node.by or node.source.carries for level in node.each}
@@ -157,7 +159,7 @@ def compile_graph(
     )  # fmt: skip
 
 
-def _asked(source: Source, asking: Callable[..., Any]) -> tuple[Input, ...]:
+def asked_by(source: Source, asking: Callable[..., Any]) -> tuple[Input, ...]:
     """The inputs that a source's `when` or `bid` takes: those of its parameters' names, or all; never lookups."""
     parameters = inspect.signature(asking).parameters.values()
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)

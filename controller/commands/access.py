@@ -32,6 +32,9 @@ class Access(Protocol):
     async def value(self, folded: Board, key: str) -> bytes:
         """A live entry's value as JSON, where a reference may stand for it on the folded board."""
 
+    async def blob(self, board: str, sha256: str) -> bytes:
+        """Bytes that a board refers to. Raises BlobMissing or BlobCorrupt."""
+
     async def why(self, board: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
 
@@ -59,6 +62,10 @@ class Local:
     async def value(self, folded: Board, key: str) -> bytes:
         """See Access."""
         return await self._service.store.resolve(folded.values[key])
+
+    async def blob(self, board: str, sha256: str) -> bytes:
+        """See Access."""
+        return await self._service.blobs.get(sha256)
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""
@@ -96,6 +103,10 @@ class Remote:
         if not referred(stored):
             return stored
         return await self._client.value(folded.id, key, Header.parse(folded.entries[key]).version)
+
+    async def blob(self, board: str, sha256: str) -> bytes:
+        """See Access."""
+        return await self._client.blob(board, sha256)
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""

@@ -93,7 +93,7 @@ async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_jso
     from controller.authoring.alone import Upstream, run_alone
     from controller.bootstrap import open_bench
 
-    source = _one(what, name, settings)
+    source = one_source(what, name, settings)
     if asked.isolated:
         _check_isolated(source)
     upstream, revision = Upstream(), 0
@@ -118,7 +118,7 @@ async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_jso
     return console.BOARD_FAILED if any(each.state == "failed" for each in outcomes) else console.DONE
 
 
-def _one(what: str, name: str, settings: Settings) -> Source:
+def one_source(what: str, name: str, settings: Settings) -> Source:
     """The source that was named. Raises UsageError and ContractError."""
     from blackboard.errors import ContractError, UsageError
     from blackboard.registry import find_sources

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
+from blackboard.blobs import BlobCorrupt, BlobMissing
 from blackboard.entries import is_shadow, shadow_parts
 from blackboard.errors import (
     BlackboardError,
@@ -75,6 +77,16 @@ class Client:
             asked |= {"space": "shadow", "source": source}
         path = f"/v1/boards/{quote(id, safe='')}/entries/{quote(key)}"
         return orjson.dumps(self._object(await self._send("GET", path, params=asked))["value"])
+
+    async def blob(self, id: str, sha256: str) -> bytes:
+        """Bytes that a board refers to. Raises BlobMissing, and BlobCorrupt when others come."""
+        try:
+            answer = await self._send("GET", f"/v1/blobs/{quote(sha256, safe='')}", params={"board": id})
+        except BoardGone as error:
+            raise BlobMissing(f"{self.url} has no blob {sha256} for the board {id}") from error
+        if hashlib.sha256(answer.content).hexdigest() != sha256:
+            raise BlobCorrupt(f"{self.url} sent other bytes than those of the blob {sha256}")
+        return answer.content
 
     async def why(self, id: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""

@@ -1,4 +1,4 @@
-"""`replay`: a board's past from its log alone, by id or from an exported file. No source's code runs."""
+"""`replay`: a board's past from its log alone, by id or from an exported file. But for `--rerun`, no source's code runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, Json, MaybeUrl
+from controller.commands.options import Data, Json, MaybeUrl, Plugins
 
 if TYPE_CHECKING:
     from blackboard.board import Board
@@ -24,11 +24,27 @@ def replay(
     verify: Annotated[
         bool, typer.Option("--verify", help="Prove that the log folds to the state; exit 5 if not.")
     ] = False,
+    rerun: Annotated[
+        str,
+        typer.Option(
+            "--rerun",
+            metavar="NAME|PATH",
+            help="Run this source, as it is today, on what its activations read and were answered; exit 5 if it differs.",
+        ),
+    ] = "",
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Which one, where PATH holds several.")] = "",
     as_json: Json = False,
+    plugins: Plugins = None,
     url: MaybeUrl = "",
     data: Data = None,
 ) -> None:
-    """Fold a log to the state it led to, step through it, or verify it."""
+    """Fold a log to the state it led to, step through it, verify it, or run a source's code on it again."""
+    if rerun:
+        from controller.commands.rerunning import Asked, rerun_source
+
+        if verify or step or at is not None:
+            raise typer.BadParameter("it stands alone: leave out --at, --step and --verify", param_hint="--rerun")
+        raise typer.Exit(console.run(rerun_source(Asked(what, rerun, source, url, data, plugins), as_json=as_json)))
     id, records, stored = console.run(_load(what, url, data, verify))
     if verify:
         _verify(id, records, stored, as_json)
