@@ -23,11 +23,13 @@ from blackboard.entries import Activation, AgendaWrite, Commit, Put
 from blackboard.errors import BoardClosed, ConflictError, PermanentFailure, UsageError
 from blackboard.events import LogRecord
 from blackboard.memory import MemoryStore
+from blackboard.models import Caller, LanguageModel, Models
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
 from controller.activation import Run
 from controller.bench_boards import NoBoards
 from controller.fenced import Ledger
+from controller.hearing import RunHearer
 from controller.inputs import Decoder
 from controller.isolated import Isolation
 from controller.queue import Wake
@@ -103,7 +105,8 @@ class Bench:
     """One board in memory. `services`: type -> what a source that asks for it is handed, besides those everybody gets.
 
     `behind`: where bytes lie that the bench itself does not hold; it is only read. `at_once`: how many activations run at a
-    time. `isolation`: where sources run that are not trusted; closed by whoever made it.
+    time. `isolation`: where sources run that are not trusted; closed by whoever made it. `models`: who is asked on behalf of
+    sources that ask for a language model.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class Bench:
         behind: Blobs | None = None,
         at_once: int = 8,
         isolation: Isolation | None = None,
+        models: Models | None = None,
     ) -> None:
         self.store = MemoryStore(Blobs.at("memory://"))
         self.id = self.store.new_id("bench")
@@ -125,6 +129,7 @@ class Bench:
             **(services or {}),
         }
         self._isolation = isolation or Isolation(Settings())
+        self._models = models
         self._wakes = Wakes()
         self._slots = asyncio.Semaphore(at_once)
         self._heard: list[LogRecord] = []
@@ -220,6 +225,9 @@ class Bench:
             services |= loggers(source.injected, source=source.name, board=self.id, binding=binding)
             spent = Ledger()
             services[contract.Spending] = spent
+            if self._models is not None and LanguageModel in source.injected.values():
+                caller = Caller("bench", self.id, activation.id, activation.epoch, source.name, binding)
+                services[LanguageModel] = self._models.of_run(caller, RunHearer(self.store, caller, spent))
             run = WatchedRun(
                 self.store, source, self.id, activation, claimed, 0.0, services, decoder, self._isolation, spent=spent
             )

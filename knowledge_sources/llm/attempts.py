@@ -15,7 +15,7 @@ from typing import Literal
 
 import structlog
 
-from blackboard.errors import Deferred, ModelFailed, StorageError
+from blackboard.errors import Deferred, StorageError
 from blackboard.models import Caller, Hearer
 from knowledge_sources.llm.calls import NANO, CallFailed, Delta, Reply, Request, Usage
 from knowledge_sources.llm.counting import Counter, Size, check_room
@@ -33,6 +33,7 @@ from knowledge_sources.llm.ports import (
     Transport,
 )
 from knowledge_sources.llm.prefixes import Prefixes
+from knowledge_sources.llm.prices import worst_of
 from knowledge_sources.llm.settings import ModelSettings
 from knowledge_sources.llm.telling import told, usd
 
@@ -112,12 +113,7 @@ class Attempts:
     async def _begin(self, asked: Request, digest: str, size: Size, asking: Asking) -> _Open:
         shared, caller = self._shared, asking.caller
         endpoint = Endpoint(self.transport.base_url, asked.model)
-        worst = shared.prices.worst(asked.model, size.most, asked.max_tokens)
-        if worst is None:
-            raise ModelFailed(
-                f"nobody knows what the model {asked.model} costs, and what it may cost has a cap",
-                hint=f'say so in BLACKBOARD_MODEL_PRICES, as in {{"{asked.model}": {{"input": 3, "output": 15}}}}',
-            )
+        worst = worst_of(shared.prices, asked.model, size.most, asked.max_tokens)
         leave = await shared.breaker.enter(endpoint)
         try:
             permit = await shared.limits.acquire(

@@ -143,7 +143,7 @@ async def test_a_cap_is_kept_before_anything_is_sent() -> None:
 
 async def test_a_model_without_a_price_is_not_asked() -> None:
     transport = FakeTransport([GOOD])
-    with pytest.raises(ModelFailed, match="nobody knows what the model unpriced costs"):
+    with pytest.raises(ModelFailed, match="nobody knows what unpriced costs"):
         await Parts({"unpriced": transport}).model.ask(Total, TASK)
     assert not transport.seen
 
