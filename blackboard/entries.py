@@ -145,7 +145,7 @@ class Activation:
 
     def again(self, **changes: Any) -> Activation:
         """The same, pending once more, with a clean slate: earlier epochs count neither as attempts nor as losses."""
-        slate = ("error", "dead", "retry_at", "attempts", "stales")
+        slate = ("error", "dead", "retry_at", "attempts", "stales", "deferred", "deferrals")
         data = {key: value for key, value in self.data.items() if key not in slate}
         return Activation(self.id, "pending", self.epoch, self.inputs, {**data, "returned": self.epoch, **changes})
 

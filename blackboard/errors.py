@@ -180,6 +180,25 @@ class Deferred(SourceError):
         self.after_s = after_s
 
 
+def plainly(error: BaseException) -> BaseException:
+    """What a group of exceptions, such as a TaskGroup raises, comes to; any other as it is.
+
+    What failed for good decides, then what failed; where all of it was deferred, what takes longest.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    inner = [plainly(each) for each in error.exceptions]
+    final = next((each for each in inner if isinstance(each, PermanentFailure)), None)
+    if final is not None:
+        return final
+    failed = next((each for each in inner if not isinstance(each, Deferred)), None)
+    return failed if failed is not None else max((each for each in inner if isinstance(each, Deferred)), key=_after)
+
+
+def _after(error: Deferred) -> float:
+    return error.after_s
+
+
 class LogError(BlackboardError):
     """A log cannot be folded."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from blackboard.contract import Blobs, Boards, Progress
 from blackboard.contributions import Namer
 from blackboard.entries import Put
-from blackboard.errors import PermanentFailure, StorageError, TransientFailure
+from blackboard.errors import PermanentFailure, StorageError, TransientFailure, plainly
 from blackboard.models import LanguageModel
 from blackboard.sourcelog import SourceLogger
 from controller.fenced import Fenced, Lost, Moved
@@ -70,7 +70,7 @@ class Run(Fenced):
             # It would end the worker, and with it what other boards run there.
             return await self._fail(TransientFailure(f"it called exit({error.code})"))
         except Exception as error:  # whatever an author's code raises
-            return await self._fail(error)
+            return await self._fail(plainly(error))
 
     async def _work(self) -> None:
         patience = Patience(self.source)

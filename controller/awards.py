@@ -60,7 +60,8 @@ def awarded(plan: Plan, contest: Contest, id: str) -> str:
         if does(contest, rival):
             return ""
     for name, rival in rivals.items():
-        if rival.alone == "under_way":
+        # What is deferred has not failed: nobody takes its place.
+        if rival.alone == "under_way" or (rival.alone == "retry" and rival.deferred):
             return name
     for wanted in ABLE:
         order = contest.ranked({name: rival.bid or UNKNOWN for name, rival in rivals.items() if rival.alone == wanted})

@@ -127,7 +127,7 @@ class Standings:
         self.made = max(self.made, number + 1)
         results = self.results.setdefault(source, {})
         results.pop(number, None)
-        if activation.status in ("done", "failed"):
+        if activation.status in ("done", "failed") and "deferred" not in activation.data:
             results[number] = activation.status == "done" and quality(activation) >= award["bid"][0] - TOLERANCE
 
     def left_out(self, source: str) -> bool:

@@ -18,9 +18,10 @@ import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, is_shadow, level_of
-from blackboard.errors import BlackboardError, PermanentFailure
+from blackboard.errors import BlackboardError, Deferred, PermanentFailure
 from blackboard.ports import Store
 from blackboard.sandbox.child import words
+from controller.circuit import Circuit
 from controller.inputs import Looked
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ MOST_CALLS = 50
 MOST_STALES = 10
 MOST_LOSSES = 3
 LONGEST_BACKOFF_S = 60.0
-TOLD = frozenset({"error", "retry_at", "dead", "quality", "said", "calls"})
+TOLD = frozenset({"error", "retry_at", "dead", "quality", "said", "calls", "deferred"})
 """Words on an activation that hold for one record only."""
 
 
@@ -76,6 +77,7 @@ class Fenced:
     claimed: Claimed
     backoff_s: float
     spent: Ledger | None = field(default=None, kw_only=True)
+    circuit: Circuit = field(default_factory=Circuit, kw_only=True)
     looked: Looked = field(default_factory=Looked, init=False)
     answer: Answer | None = field(default=None, init=False)
     """To the latest commit."""
@@ -153,7 +155,23 @@ class Fenced:
         record = AgendaWrite(self._record("pending", returned=returned).activation, 0)
         return await self._end(record, "activation.retried", {"reason": "its worker stops"})
 
+    async def _defer(self, error: Deferred) -> str:
+        """Not now: it goes back without an attempt, however often, and comes back when its turn is."""
+        before = self.data.get("deferred", {})
+        times, now = int(before.get("times", 0)), await self.store.now()
+        reason = words(error) or "it was deferred"
+        due = math.ceil(self.circuit.delay(self.source.name, reason, error.after_s, times) * 1000)
+        deferred = {"reason": reason, "times": times + 1, "since": before.get("since", now)}
+        if error.hint:
+            deferred["hint"] = words(error.hint)
+        told = {"deferred": deferred, "deferrals": int(self.data.get("deferrals", 0)) + 1, "retry_at": now + due}
+        puts, self._buffer = self._buffer, []
+        record = AgendaWrite(self._record("failed", **told).activation, due)
+        return await self._end(record, "activation.retried", {"waits": reason, "next_try": now + due}, puts)
+
     async def _fail(self, error: BaseException) -> str:
+        if isinstance(error, Deferred):
+            return await self._defer(error)
         attempts = int(self.data.get("attempts", 0)) + 1
         final = isinstance(error, PermanentFailure) or attempts >= self.source.attempts
         said = {
@@ -257,6 +275,6 @@ class Fenced:
         return AgendaWrite(Activation(self.activation.id, status, self.activation.epoch, self.activation.inputs, data))
 
     def _losses(self) -> int:
-        """Epochs that ended without a word: neither a failure, nor given back, nor stale."""
-        told = sum(int(self.data.get(word, 0)) for word in ("attempts", "returned", "stales"))
+        """Epochs that ended without a word: neither a failure, nor deferred, nor given back, nor stale."""
+        told = sum(int(self.data.get(word, 0)) for word in ("attempts", "deferrals", "returned", "stales"))
         return self.activation.epoch - 1 - told

@@ -19,9 +19,10 @@ from blackboard.contract import Source
 from blackboard.entries import Put
 from blackboard.errors import Deferred, StorageError, TransientFailure
 from blackboard.sandbox.child import END, ERROR, REQUEST
+from blackboard.sandbox.crossing import CROSSING, names_of
 from blackboard.sandbox.handed import ASK, ENTRY, LINE, PIECE, PROGRESS, REPLY, SPENT
 from blackboard.sandbox.pool import MIB, Limits, Pool, Seat
-from blackboard.sandbox.process import CROSSING, Charter, Child, ChildGone, Oversized
+from blackboard.sandbox.process import Charter, Child, ChildGone, Oversized
 from blackboard.sandbox.rooms import Room, sweep
 from controller.isolated_failures import garbled, obituary, raised, too_large, too_many, too_much, too_talkative
 from controller.isolated_host import Host
@@ -264,8 +265,7 @@ class Guest:
             self._child.kill()
             return
         except Exception as error:  # a name that breaks the grammar, bytes that are lost
-            final = not isinstance(error, TransientFailure)
-            reply |= {"error": str(error), "hint": getattr(error, "hint", ""), "final": final}
+            reply |= {"error": str(error), "hint": getattr(error, "hint", ""), "classes": names_of(error)}
             if isinstance(error, Deferred):
                 reply["after_s"] = error.after_s
         try:

@@ -8,8 +8,9 @@ from typing import Any
 
 from blackboard.contract import Source
 from blackboard.errors import PermanentFailure, SourceError, TransientFailure
+from blackboard.sandbox.crossing import crossed
 from blackboard.sandbox.guest import EXIT_FULL
-from blackboard.sandbox.process import CROSSING, MIB, Child
+from blackboard.sandbox.process import MIB, Child
 
 TRUST = "if you know the source and need more, raise the limit, or run it in the worker itself: BLACKBOARD_TRUSTED"
 
@@ -45,13 +46,13 @@ def garbled(what: object) -> PermanentFailure:
 def raised(said: Mapping[str, Any], child: Child) -> SourceError:
     """The error that its process told of: one of ours as itself, a limit for good, any other as it was raised.
 
-    `said` holds classes, message and hint.
+    `said` holds classes, message and hint, and of a deferral the seconds.
     """
     names = [str(name) for name in said["classes"]][:20]
     message = str(said.get("message", ""))
-    for name in names:
-        if name in CROSSING:
-            return CROSSING[name](message, hint=str(said.get("hint", "")))
+    ours = crossed(names, message, str(said.get("hint", "")), said.get("after_s"))
+    if ours is not None:
+        return ours
     if "MemoryError" in names:
         return _out_of_memory(child)
     if "SystemExit" in names:

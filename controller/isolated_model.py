@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blackboard.sandbox.asking import unpacked
 from pydantic import RootModel
 
 from blackboard.errors import PermanentFailure
 from blackboard.models import LanguageModel
+from blackboard.sandbox.asking import unpacked
 
 MOST_TOKENS = 32_000
 """Of one answer."""

@@ -16,7 +16,7 @@ import orjson
 from blackboard.entries import Activation, level_of, name_of
 from blackboard.events import LogRecord
 
-WAITING = frozenset({"pending", "running"})
+WAITING = frozenset({"pending", "running", "deferred"})
 OF_A_PAGE = frozenset({"layer", "reading", "page", "mentions", "claim"})
 LINE_EVERY_S = 1.0
 """How often a plain line tells of one source, its last step aside."""
@@ -95,7 +95,8 @@ class Tracker:
             activation = Activation.parse(id, stored)
             name, binding = str(activation.data["source"]), str(activation.data["binding"])
             row = self.rows.setdefault(name, SourceRow(name))
-            row.bindings[binding] = activation.status
+            # Not now is no failure: it is still to be done.
+            row.bindings[binding] = "deferred" if _is_put_off(activation) else activation.status
             if activation.status != "running":
                 row.notes.pop(binding, None)
             touched.append(name)
@@ -126,6 +127,10 @@ class Tracker:
     def seconds(self) -> float:
         """Between its first and its latest record, by the server's clock."""
         return (self.last - self.began) / 1000
+
+
+def _is_put_off(activation: Activation) -> bool:
+    return activation.status == "failed" and "deferred" in activation.data
 
 
 class Painter(Protocol):

@@ -38,7 +38,8 @@ def ending(plan: Plan, *, settled: bool, now: int, only_shadows: bool = False) -
     if late and (held or not only_shadows):
         slug, limit = _limit(plan, int(deadline or 0))
         if not _has_results(plan):
-            return Ending("failed", outcome(plan, slug, f"{limit} passed before anything was contributed"))
+            waits = f"; {put_off[0]['source']} {put_off[0]['reason']}" if (put_off := _put_off(plan)) else ""
+            return Ending("failed", outcome(plan, slug, f"{limit} passed before anything was contributed{waits}"))
         reason = f"{limit} passed: this is what had been contributed by then"
         return Ending("completed", {**outcome(plan, slug, reason), "partial": True})
     # The hold first, because the reviewer may contribute what no source found.
@@ -66,6 +67,17 @@ def _limit(plan: Plan, deadline_ms: int) -> tuple[str, str]:
     return "deadline", "the deadline"
 
 
+def _put_off(plan: Plan) -> list[dict[str, str]]:
+    """What was still waiting to be tried again when the end came."""
+    return [
+        {"source": name, "binding": id, "reason": f"it waited until the end: {reason}"}
+        for name, track in plan.tracks.items()
+        if name not in plan.graph.shadows
+        for id in sorted(track.retrying)
+        if (reason := track.bindings[id].deferred)
+    ]
+
+
 def _left_out(plan: Plan) -> list[dict[str, str]]:
     """Bindings for which there was no money."""
     return [
@@ -90,6 +102,7 @@ def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
         if name not in plan.graph.shadows
         for id in sorted(track.failed)
     ]
+    degraded += _put_off(plan)
     for key, became in plan.children.unsuccessful.items():
         degraded.append({"source": plan.live[key].owner, "binding": key, "reason": became})
     below = plan.children.account()

@@ -98,5 +98,4 @@ def failed_for_good(board: Board, only: str | None) -> list[Activation]:
 
 def anew(failed: Activation) -> Activation:
     """The same activation as if it had not been tried; its epoch goes on."""
-    data = {name: value for name, value in failed.data.items() if name not in ("error", "dead", "attempts", "retry_at")}
-    return Activation(failed.id, "pending", failed.epoch, failed.inputs, data)
+    return failed.again()

@@ -215,7 +215,8 @@ def _verdict(plan: Plan, node: Node, binding: Binding) -> tuple[State, str] | No
         if run is None or run.activation.status not in ("done", "failed") or not _same(plan, node, binding, run):
             continue
         if run.activation.status == "failed":
-            error = str(run.activation.data.get("error", {}).get("message", ""))
+            told = run.activation.data
+            error = str(told.get("error", {}).get("message", "")) or str(told.get("deferred", {}).get("reason", ""))
             return ("failed" if run.finished else "retry"), error
         if node.source.is_loop or plan.keeps(node.name, binding, run):
             return "done", ""

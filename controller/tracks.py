@@ -128,6 +128,12 @@ class Binding:
         return self.stand[0]
 
     @property
+    def deferred(self) -> str:
+        """What its activation waits for before it is tried again; "" when it waits for nothing of that kind."""
+        found = self.latest.activation.data.get("deferred", {}) if self.latest is not None else {}
+        return str(found.get("reason", ""))
+
+    @property
     def surplus(self) -> list[Activation]:
         """Activations under way that must not be."""
         keep = self.latest.activation.id if self.latest is not None and self.state == "under_way" else ""

@@ -317,6 +317,6 @@ def _next_retry(plan: Plan) -> int | None:
         int(run.activation.data["retry_at"])
         for track in plan.tracks.values()
         for id in track.retrying
-        if (run := track.bindings[id].finished) is not None and "retry_at" in run.activation.data
+        if (run := track.bindings[id].latest) is not None and "retry_at" in run.activation.data
     ]
     return min(times, default=None)

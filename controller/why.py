@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -222,6 +223,8 @@ class _Teller:
         return words
 
     def _retry(self, activation: Activation, note: str) -> str:
+        if "deferred" in activation.data:
+            return waiting(activation.data, self.now, starting=activation.id in self.starting)
         attempt = f"attempt {activation.data.get('attempts', 1)} failed"
         words = f"{attempt}: {note}" if note else attempt
         if activation.id in self.starting:
@@ -264,6 +267,16 @@ class _Teller:
         if level == Child.level:
             names += [f"board {child.board}" for child in self.plan.children.open.values()]
         return tuple(dict.fromkeys(names))
+
+
+def waiting(data: Mapping[str, Any], now: int | None = None, *, starting: bool = False) -> str:
+    """What a deferred activation waits for, and when it is tried again (by its `data`)."""
+    deferred, at = data["deferred"], int(data["retry_at"])
+    again = "now" if starting else f"at {datetime.fromtimestamp(at / 1000, UTC).strftime('%Y-%m-%d %H:%M:%S UTC')}"
+    if now is not None and not starting:
+        again += f" (in {(at - now) / 1000:.1f} s)" if at > now else " (as soon as there is room)"
+    often = f"; put off {deferred['times']} times so far" if deferred["times"] > 1 else ""
+    return f"waits: {deferred['reason']}, next try {again}{often}"
 
 
 def _words(names: Any) -> str:

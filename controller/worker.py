@@ -29,6 +29,7 @@ from blackboard.models import Models
 from blackboard.ports import Store
 from blackboard.presence import words_of
 from controller.activation import Run
+from controller.circuit import Circuit
 from controller.fenced import Ledger
 from controller.handing import PAID, HandsIn
 from controller.hearing import RecordOf
@@ -92,6 +93,7 @@ class ActivationWorker:
         """The time to finish is up: what is claimed now goes straight back."""
         self._drained = asyncio.Event()
         self._claims = 0
+        self._circuit = Circuit()
 
     def begin(self, job: Job) -> bool:
         """See queue.LocalWorker."""
@@ -188,7 +190,7 @@ class ActivationWorker:
         spent = Ledger() if PAID & set(source.injected.values()) else None
         run = Run(
             self._store, source, board, claimed.activation, claimed, self._settings.backoff_s,
-            {}, self._decoder, self._isolation, spent=spent,
+            {}, self._decoder, self._isolation, spent=spent, circuit=self._circuit,
         )  # fmt: skip
         try:
             # Its queue is that of our version; should it have come some other way, it goes on to where it belongs.

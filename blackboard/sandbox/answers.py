@@ -11,7 +11,8 @@ import orjson
 
 from blackboard import errors
 from blackboard.sandbox.child import END, JSON_ANSWER, RAW_ANSWER, REQUEST
-from blackboard.sandbox.process import CROSSING, MIB, Child, ChildGone, Limits, Oversized, loads
+from blackboard.sandbox.crossing import crossed
+from blackboard.sandbox.process import MIB, Child, ChildGone, Limits, Oversized, loads
 
 
 async def answers(
@@ -78,9 +79,9 @@ def _megabytes(limits: Limits) -> str:
 def _crossed(said: dict[str, Any], limits: Limits) -> errors.SourceError:
     """The error that a child told of, as one of ours."""
     names: list[str] = said["classes"]
-    for name in names:
-        if name in CROSSING:
-            return CROSSING[name](said["message"], hint=said["hint"])
+    ours = crossed(names, said["message"], said["hint"], said.get("after_s"))
+    if ours is not None:
+        return ours
     if "MemoryError" in names:
         return errors.DocumentTooComplex(
             f"reading this document needs more than {_megabytes(limits)} of memory, which is the limit here",

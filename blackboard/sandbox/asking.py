@@ -31,7 +31,7 @@ class Line(Protocol):
         """One frame, from any thread."""
 
     async def ask(self, what: str, **said: Any) -> tuple[dict[str, Any], bytes]:
-        """Something only the worker knows. Raises PermanentFailure, TransientFailure or Deferred."""
+        """Something only the worker knows. Raises what it failed with there: see `crossing`."""
 
 
 class GuestModel:

@@ -128,7 +128,12 @@ class Door:
 
     def error(self, error: BaseException, **more: Any) -> None:
         names = [words(cls.__name__) for cls in type(error).__mro__]
-        said = {"classes": names, "message": words(error), "hint": words(getattr(error, "hint", ""))}
+        said: dict[str, Any] = {
+            "classes": names, "message": words(error), "hint": words(getattr(error, "hint", "")),
+        }  # fmt: skip
+        after_s = getattr(error, "after_s", None)
+        if isinstance(after_s, int | float) and abs(after_s) < 1e9:  # neither NaN nor infinite: JSON holds neither
+            said["after_s"] = after_s
         self.write(ERROR, json.dumps({**said, **more}).encode())
 
 

@@ -23,10 +23,11 @@ from typing import Any
 
 from blackboard.contract import Group, Source
 from blackboard.contributions import Namer
-from blackboard.errors import Deferred, PermanentFailure, TransientFailure
+from blackboard.errors import PermanentFailure, plainly
 from blackboard.plugins import load_file, sources_in
 from blackboard.registry import settings_of
 from blackboard.sandbox.child import END, READY, REQUEST, Door, allow_cpu, resident_bytes
+from blackboard.sandbox.crossing import crossed
 from blackboard.sandbox.handed import ASK, ENTRY, REPLY, GuestLookup, Values, handed_in, is_handed_in
 
 EXIT_FULL = 77
@@ -113,7 +114,7 @@ class Guest:
         except BaseException as error:  # exiting included: the worker decides what it means
             self._spare = None
             error.__traceback__ = None  # its frames hold what filled the memory
-            self._door.error(error, run=self._run, clean=_is_quiet(threads))
+            self._door.error(plainly(error), run=self._run, clean=_is_quiet(threads))
         else:
             self.tell(END, {"resident": resident_bytes(), "clean": _is_quiet(threads)})
 
@@ -185,7 +186,7 @@ class Guest:
         self._door.write(kind, json.dumps({"run": self._run, **said}).encode(), raw)
 
     async def ask(self, what: str, **said: Any) -> tuple[dict[str, Any], bytes]:
-        """Something only the worker knows. Raises PermanentFailure, TransientFailure or Deferred."""
+        """Something only the worker knows. Raises what it failed with there: see `crossing`."""
         number = next(self._asked)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
@@ -193,11 +194,10 @@ class Guest:
             meta, raw = await future
         finally:
             del self._waiting[number]
-        if "after_s" in meta:
-            raise Deferred(meta["error"], after_s=meta["after_s"], hint=meta["hint"])
         if "error" in meta:
-            failure = PermanentFailure if meta["final"] else TransientFailure
-            raise failure(meta["error"], hint=meta["hint"])
+            raise crossed(meta["classes"], meta["error"], meta["hint"], meta.get("after_s")) or PermanentFailure(
+                meta["error"], hint=meta["hint"]
+            )
         return meta, raw
 
     def _reply(self, meta: dict[str, Any], raw: bytes) -> None:

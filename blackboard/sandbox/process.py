@@ -25,18 +25,6 @@ START_S: Final = 60.0
 QUIET: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
 """A thread of a library that started with its import would be outside of what the child gives up afterwards."""
 
-CROSSING: Final = {
-    cls.__name__: cls
-    for cls in (
-        errors.DocumentUnreadable,
-        errors.DocumentTooComplex,
-        errors.DocumentUnsafe,
-        errors.PermanentFailure,
-        errors.TransientFailure,
-    )
-}
-"""The errors that may leave a child as themselves."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

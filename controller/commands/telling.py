@@ -17,6 +17,7 @@ from blackboard.events import LogRecord
 from blackboard.replay import Diff
 from blackboard.writing import referred
 from controller.kin import children_of
+from controller.why import waiting
 
 NAMED = 4
 """Keys that a line names one by one."""
@@ -118,6 +119,12 @@ def summary_of(board: Board, last: int) -> list[tuple[str, str]]:
     rows += [
         ("degraded", f"{each['source']} on {each['binding']}: {each['reason']}") for each in outcome.get("degraded", ())
     ]
+    if not outcome:
+        rows += [
+            ("waits", f"{each.data['source']} on {each.data['binding']} {waiting(each.data)}")
+            for each in sorted(map(Activation.parse, board.agenda, board.agenda.values()), key=lambda each: each.id)
+            if "deferred" in each.data and "retry_at" in each.data
+        ]
     return rows
 
 

@@ -71,10 +71,13 @@ class EntryRequest(Request):
 
 
 class ErrorRequest(Request):
-    """Why it failed. `permanent`: trying again cannot help."""
+    """Why it failed. `permanent`: trying again cannot help. `after_s`: it did not fail, it must wait so many seconds."""
 
     message: Annotated[str, Field(min_length=1, max_length=2000)]
     permanent: bool = False
+    after_s: Annotated[
+        float | None, Field(ge=0, le=86_400, description="Not now: tried again then, and this try counts for nothing.")
+    ] = None
 
 
 class SpentRequest(Request):
@@ -99,6 +102,8 @@ class CommitRequest(Request):
         """What goes with what. Raises InvalidValue."""
         if (self.status == "failed") != (self.error is not None):
             raise InvalidValue([("/error", "goes with status `failed`, and only with it")])
+        if self.error is not None and self.error.permanent and self.error.after_s is not None:
+            raise InvalidValue([("/error/after_s", "what failed for good is not tried again")])
         if self.status == "released" and self.entries:
             raise InvalidValue([("/entries", "what is given back contributes nothing")])
         if self.status is None and not self.entries:

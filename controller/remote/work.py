@@ -21,12 +21,14 @@ from blackboard.entries import (
 )
 from blackboard.errors import (
     BoardGone,
+    Deferred,
     FencedError,
     PermanentFailure,
     TransientFailure,
 )
 from blackboard.ports import Store
 from blackboard.presence import words_of
+from controller.circuit import Circuit
 from controller.fenced import Ledger
 from controller.remote.directory import Directory
 from controller.remote.outcomes import Cancelled, InputsMoved, OutOfOrder, Task, Written, judge, shown
@@ -54,6 +56,7 @@ class Work:
         self._directory = directory
         self._wakeups = wakeups
         self._settings = settings
+        self._circuit = Circuit()
 
     # -- claim ---------------------------------------------------------------------------------------------------------
 
@@ -145,6 +148,7 @@ class Work:
             activation=activation,
             claimed=claimed,
             backoff_s=self._settings.backoff_s,
+            circuit=self._circuit,
             n=n,
         )
 
@@ -231,6 +235,8 @@ class Work:
         if asked.status == "released":
             return await self._release(run)
         assert asked.error is not None
+        if asked.error.after_s is not None:
+            return await run.fail(Deferred(asked.error.message, after_s=asked.error.after_s), puts)
         kind = PermanentFailure if asked.error.permanent else TransientFailure
         return await run.fail(kind(asked.error.message), puts)
 
