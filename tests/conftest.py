@@ -18,19 +18,25 @@ from blackboard.embedded import Server, start_server
 from blackboard.errors import ServerUnfit
 from blackboard.memory import MemoryStore
 from blackboard.store import RedisStore, open_store
+from tests.models.fixtures import mark_scripted, model_at, model_server
+
+__all__ = ["model_at", "model_server"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="run the store's suite on a three-node cluster too")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "scripted: needs our own model server and its fault script")
+    config.addinivalue_line("markers", "live: a few calls that any compatible server answers (make test-live)")
     # A shell that runs the tests in the background has them ignore SIGINT, and with them every program they start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mark_scripted(items)
     if config.getoption("--cluster") or "cluster" in (config.option.markexpr or ""):
         return
     skip = pytest.mark.skip(reason="needs --cluster")
