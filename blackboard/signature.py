@@ -13,6 +13,7 @@ from blackboard.contract import Bid, Boards, Contribution, Group, Input, Lookup,
 from blackboard.entries import SOURCE, VERSION
 from blackboard.errors import ContractError
 from blackboard.levels import Child, Level
+from blackboard.models import LanguageModel
 
 
 def knowledge_source(
@@ -88,6 +89,8 @@ def source_from(function: Callable[..., Any], *, name: str | None, **declared: A
         else:
             inputs.append(found)
     outputs = _outputs(name, hints.get("return"))
+    if LanguageModel in injected.values() and declared.get("cost", "free") == "free":
+        declared["cost"] = "model"  # a board's budget is kept from it
     source = Source(name=name, function=function, inputs=tuple(inputs), outputs=outputs, injected=injected, **declared)
     _check(source)
     check_asked(source, "when", source.when)
@@ -168,6 +171,10 @@ def _outputs(source: str, hint: Any) -> tuple[type[Level], ...]:
     return tuple(dict.fromkeys(levels))
 
 
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
 def _check(source: Source) -> None:
     where = f"source {source.name}"
     bindings = [given for given in source.inputs if given.kind in ("each", "group")]
@@ -195,6 +202,8 @@ def _check(source: Source) -> None:
         )
     if source.max_rounds is not None and source.max_rounds < 1:
         raise ContractError(f"{where}: max_rounds must be at least 1", hint="leave it out if this is no loop source")
+    if LanguageModel in source.injected.values() and not _is_async(source.function):
+        raise ContractError(f"{where}: it asks a model, which takes its time", hint="write it as async def")
     if Boards in source.injected.values() and Child not in source.outputs:
         raise ContractError(
             f"{where}: it opens boards but does not return Child", hint="write -> AsyncIterator[Child] and yield each"

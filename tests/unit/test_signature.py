@@ -14,9 +14,11 @@ from blackboard import (
     All,
     Bid,
     Blobs,
+    Claim,
     Contribution,
     Each,
     Group,
+    LanguageModel,
     Layer,
     Level,
     Lookup,
@@ -186,3 +188,16 @@ def test_everything_the_signature_may_say() -> None:
     ]
     assert everything.injected == {"blobs": Blobs, "progress": Progress, "log": logging.Logger, "options": Options}
     assert everything.outputs == (Found,)
+
+
+def test_who_asks_a_model_costs_something_and_is_async() -> None:
+    @knowledge_source()
+    async def asks(page: Each[Page], model: LanguageModel) -> Claim | None:
+        return None
+
+    assert asks.cost == "model"
+    with pytest.raises(ContractError, match="it asks a model, which takes its time"):
+
+        @knowledge_source()
+        def plain(page: Each[Page], model: LanguageModel) -> Claim | None:
+            return None
