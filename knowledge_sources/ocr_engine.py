@@ -19,6 +19,7 @@ from blackboard.errors import PermanentFailure
 from blackboard.levels import Box, Line
 from knowledge_sources.ocr_models import Detector, Image, Quad, Read, Recognizer, cut
 from knowledge_sources.ocr_pace import PACES, THOROUGH, Pace, PaceName
+from knowledge_sources.page_picture import page_picture
 from knowledge_sources.reading_order import Piece, reading_order, row_text
 from knowledge_sources.rotation import Rotation, find_rotation, turned
 
@@ -139,15 +140,18 @@ def assemble(pieces: Sequence[Piece], width: int, height: int) -> tuple[str, tup
     return "\n".join(texts), tuple(lines)
 
 
-def serve(method: str, payload: bytes, **params: Any) -> dict[str, Any]:
-    """The sandbox's door. `read_page`: the payload is a file of kind `pdf` or `image`, `page` the number of its page.
+def serve(method: str, payload: bytes, **params: Any) -> dict[str, Any] | bytes:
+    """The sandbox's door. `read_page`: the payload is a file of kind `pdf` or `image`, `page` the number of its page;
+    `draw_page` with the same answers with the bytes of a picture, see `page_picture`.
 
     Answers with the fields of `OcrResult`. `threads` (default 1) is how many processor threads the page may use, `pace`
     (default `thorough`) a name of `PACES`. Raises DocumentUnreadable or DocumentTooComplex when the page cannot be drawn.
     """
-    if method != "read_page":
+    if method not in ("read_page", "draw_page"):
         raise PermanentFailure(f"the OCR engine knows no method {method}")
     image = page_image(payload, str(params["kind"]), int(params["page"]))
+    if method == "draw_page":
+        return page_picture(image)
     result = _engine(int(params.get("threads", 1)), params.get("pace", "thorough")).read(image)
     return {
         "text": result.text,
