@@ -63,7 +63,7 @@ def find_claims(page: Page, limit: int = MAX_PER_PAGE) -> list[Claim]:
                 slug=slug,
                 text=text,
                 where=where(page, start, end),
-                kind=_kind(text),
+                kind=kind_of(text),
                 confidence=round(min(1.0, 0.4 + 0.1 * score) * page.confidence, 3),
             ),
         )
@@ -111,7 +111,8 @@ def _worth(text: str, words: list[Token]) -> float:
     return score - 1.5 * bool(_VAGUE.search(text)) - 0.5 * (len(words) > 45)
 
 
-def _kind(text: str) -> Literal["statement", "number", "date", "total"]:
+def kind_of(text: str) -> Literal["statement", "number", "date", "total"]:
+    """What of a claim can be checked most easily."""
     if _MONEY.search(text):
         return "total" if _TOTAL.search(text) else "number"
     if _DATE.search(text):

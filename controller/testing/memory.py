@@ -17,10 +17,10 @@ L = TypeVar("L", bound=Level)
 
 
 class MemoryBoard:
-    """See blackboard.testing.Board."""
+    """See blackboard.testing.Board. `services`: see Bench."""
 
-    def __init__(self) -> None:
-        self._bench = Bench()
+    def __init__(self, services: Mapping[Any, Any] | None = None) -> None:
+        self._bench = Bench(services=services)
         self._seeds = Seeds()
         self._board: Board | None = None
         self._why: dict[str, dict[str, str]] = {}

@@ -53,7 +53,7 @@ class Evidence:
 
     def check(self, text: str, own: Sequence[Where] = ()) -> Outcome:
         """Judge a sentence by passages other than its own places; a word-for-word repetition is no evidence either."""
-        near = self._near(text, own)
+        near = self.near(text, own)
         said = _MARKER.sub("", text)
         for place in near:
             found = contradiction(said, _MARKER.sub("", place.text)) if _ended(said) and _ended(place.text) else None
@@ -99,7 +99,8 @@ class Evidence:
         nearest = self._index.search(text, NEAREST)
         return next((self._passages[i] for i, _ in nearest if wanted in _squash(self._passages[i].text)), None)
 
-    def _near(self, text: str, own: Sequence[Where]) -> list[Where]:
+    def near(self, text: str, own: Sequence[Where] = ()) -> list[Where]:
+        """The passages nearest to a sentence, best first, without its own places and its repetitions."""
         same = _squash(text)
         found = []
         for i, _ in self._index.search(text, NEAREST + len(own) + 4):

@@ -1,0 +1,74 @@
+"""What a model found on a page, normalised by the finders of `mentions`: its word for the type, theirs for the value."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Final
+
+from blackboard.levels import MentionType, Page
+from knowledge_sources.mentions.addresses import address_value
+from knowledge_sources.mentions.amounts import find_amounts
+from knowledge_sources.mentions.contact import find_contacts
+from knowledge_sources.mentions.contracts import find_durations
+from knowledge_sources.mentions.dates import find_dates
+from knowledge_sources.mentions.found import Found
+from knowledge_sources.mentions.identifiers import find_identifiers
+
+CORROBORATED, SAID = 0.92, 0.8
+"""How far a mention is trusted that a finder knows, too, and one that only the model says."""
+LONGEST_NAME: Final = 200
+LONGEST_ADDRESS: Final = 400
+_NAMES: Final = ("organisation", "person", "location")
+
+
+class Normaliser:
+    """The finds of one page, looked through once."""
+
+    def __init__(self, page: Page) -> None:
+        self._text = page.text
+        self._loose = page.origin == "reading"
+
+    def normalised(self, kind: MentionType, start: int, end: int, role: str) -> Found | None:
+        """The mention at this place with its value; None where it cannot be one of this type.
+
+        Where a finder sees a little more or less of the same thing, its place counts: a date with its year, an amount with
+        its currency.
+        """
+        shown = self._text[start:end]
+        if kind in _NAMES:
+            value = " ".join(shown.split())
+            named = len(value) <= LONGEST_NAME and any(sign.isalpha() for sign in value)
+            return Found(kind, start, end, value, SAID, role) if named else None
+        if kind == "address":
+            value = address_value(shown)
+            return Found(kind, start, end, value, SAID, role) if 5 <= len(value) <= LONGEST_ADDRESS else None
+        known = [find for find in self._finds if find.type == kind and find.start < end and start < find.end]
+        if known:
+            best = max(known, key=lambda find: (min(end, find.end) - max(start, find.start), find.confidence))
+            return Found(kind, best.start, best.end, best.value, CORROBORATED, role)
+        return _number(start, end, shown, role) if kind == "identifier" else None
+
+    @cached_property
+    def _finds(self) -> list[Found]:
+        text = self._text
+        return [
+            *find_dates(text),
+            *find_amounts(text, loose=self._loose),
+            *find_contacts(text),
+            *find_identifiers(text),
+            *find_durations(text),
+        ]
+
+
+def _number(start: int, end: int, shown: str, role: str) -> Found | None:
+    """A number whose label the finders do not know: the role names it."""
+    value = re.sub(r"\s", "", shown)
+    if not 2 <= len(value) <= 40 or not any(sign.isdigit() for sign in value):
+        return None
+    # As in `identifiers`: so many digits in a row may be a card's, and a report must not spread it.
+    digits = re.sub(r"\D", "", value)
+    if len(digits) >= 13 and len(digits) >= len(value) - 6:
+        return None
+    kind = role if role.endswith("_number") else "document_number"
+    return Found("identifier", start, end, f"{kind}:{value.lstrip('#')}", SAID, role)
