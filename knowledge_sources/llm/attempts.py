@@ -95,6 +95,12 @@ class Attempts:
         self._settings = settings
         self._adapt = adapt
         self._counter = Counter()
+        self._closing: set[asyncio.Future[None]] = set()
+
+    async def close(self) -> None:
+        """Wait until every attempt has settled, and end the connections."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self.transport.close()
 
     async def size(self, request: Request) -> Size:
         """Input tokens of a question."""
@@ -168,7 +174,10 @@ class Attempts:
             raise
         finally:
             # To its end, though whoever asked is gone.
-            await asyncio.shield(asyncio.ensure_future(self._close(held, reply, failure)))
+            closing = asyncio.ensure_future(self._close(held, reply, failure))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.shield(closing)
 
     async def _close(self, held: _Open, reply: Reply | None, failure: CallFailed | None) -> None:
         shared = self._shared

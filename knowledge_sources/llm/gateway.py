@@ -79,8 +79,8 @@ class Gateway:
 
     async def close(self) -> None:
         """End connections."""
-        for transport in {id(link.attempts): link.attempts.transport for link in self._chain}.values():
-            await transport.close()
+        for attempts in {id(link.attempts): link.attempts for link in self._chain}.values():
+            await attempts.close()
 
     async def count(self, request: Request) -> int:
         """About how many tokens a question is."""
