@@ -61,8 +61,10 @@ async def line_to(url: str) -> AsyncIterator[Pipe]:
     """Commands to a server."""
     async with Redis.from_url(url) as client:
         line = Pipe(client.connection_pool)
-        yield line
-        await line.close()
+        try:
+            yield line
+        finally:
+            await line.close()
 
 
 async def without_lifetime(line: Pipe) -> list[str]:
