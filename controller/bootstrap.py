@@ -27,6 +27,7 @@ from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
 from blackboard.sandbox.pool import Sandboxes
 from blackboard.store import RedisStore
+from controller.accounts import Accounts
 from controller.bench import Bench
 from controller.desk import Desk
 from controller.isolated import Isolation
@@ -59,6 +60,7 @@ class Service:
     feed: Feed
     queue: Queue
     work: Work
+    accounts: Accounts
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -169,7 +171,15 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     stack.push_async_callback(wakeups.close)
     work = Work(store=store, reads=Elsewhere(store.line), directory=directory, wakeups=wakeups, settings=settings)
     desk = Desk(store, blobs, found, settings)
-    return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work)
+    accounts = _accounts(store)
+    return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts)
+
+
+def _accounts(store: RedisStore) -> Accounts:
+    from knowledge_sources.llm.accounts import Books
+    from knowledge_sources.llm.settings import ModelSettings
+
+    return Books(store.line(0), ModelSettings())
 
 
 async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:

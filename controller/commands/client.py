@@ -103,6 +103,15 @@ class Client:
         path = f"/v1/boards/{quote(id, safe='')}/sources/{quote(source, safe='')}"
         return self._object(await self._send("POST", path, params=params))
 
+    async def spending(self, day: str = "") -> dict[str, Any]:
+        """What models cost on a day, and what is left."""
+        return self._object(await self._send("GET", "/v1/spending", params={"day": day} if day else {}))
+
+    async def calls(self, id: str, after: str = "", limit: int = 50) -> dict[str, Any]:
+        """A page of a board's calls of models."""
+        asked = {"limit": str(limit), **({"cursor": after} if after else {})}
+        return self._object(await self._send("GET", f"/v1/boards/{quote(id, safe='')}/calls", params=asked))
+
     async def events(self, id: str, after: str = "") -> AsyncIterator[Message]:
         """Every message behind `after`, once, in order, over any number of reconnects, until the board's end."""
         lost_at: float | None = None

@@ -24,6 +24,7 @@ from controller.http import (
     remote,
     report,
     sources,
+    spending,
 )
 from controller.http.door import Api
 from controller.http.models import FileDocument, Problem, TextDocument
@@ -89,7 +90,9 @@ def create_app(service: Api) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.api = service
-    resources = (documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, health)
+    resources = (
+        documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, spending, health,
+    )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
         app.router.routes.extend(resource.router.routes)

@@ -17,6 +17,7 @@ from blackboard.errors import BoardGone
 from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
+from controller.accounts import Accounts
 from controller.desk import Desk
 from controller.http.problems import Problem
 from controller.remote.directory import Directory
@@ -63,6 +64,8 @@ class Api(Protocol):
     def directory(self) -> Directory: ...
     @property
     def work(self) -> Work: ...
+    @property
+    def accounts(self) -> Accounts: ...
     @property
     def settings(self) -> Settings: ...
     @property

@@ -12,9 +12,11 @@ import orjson
 
 from blackboard import All, Document, Each, Page, Report, Source, Upload, knowledge_source
 from blackboard.blobs import Blobs
+from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
+from controller.accounts import Accounts
 from controller.desk import Desk
 from controller.http.server import Server
 from controller.remote.directory import Directory
@@ -59,6 +61,24 @@ class NoRegistrations:
         return 0
 
 
+class NoCalls:
+    """Accounts where no model was ever asked."""
+
+    async def day(self, day: str = "", *, tenant: str | None = None) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    async def board(self, board: str, *, tenant: str, after: str = "", limit: int = 50) -> dict[str, Any]:
+        """Nothing, so that no cursor leads anywhere."""
+        if after:
+            raise UsageError("the cursor is not one that this listing gave")
+        return {"board": board, "items": [], "next_cursor": None}
+
+    async def resume(self, tenant: str) -> bool:
+        """Nobody is paused."""
+        return False
+
+
 @dataclass
 class Small:
     """What `create_app` asks for, without controller or workers."""
@@ -68,6 +88,7 @@ class Small:
     settings: Settings
     sources: Sequence[Source] = SOURCES
     broken: Sequence[Broken] = (Broken("dates", "dates:dates", "ModuleNotFoundError: dates"),)
+    accounts: Accounts = NoCalls()  # noqa: RUF009
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)

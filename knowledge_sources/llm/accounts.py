@@ -1,0 +1,149 @@
+"""What was spent, on what, and what is left: the ledger and the caps as the doors show them. Money in dollars here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from blackboard.coalesce import Coalescer
+from blackboard.errors import UsageError
+from knowledge_sources.llm.caps import Level, SpendingCaps
+from knowledge_sources.llm.days import day_of, read_day
+from knowledge_sources.llm.ledger import UNCALLED, RedisLedger, Sum, total
+from knowledge_sources.llm.money import usd_of
+from knowledge_sources.llm.ports import Row
+from knowledge_sources.llm.settings import ModelSettings
+
+MOST_LISTED = 100
+"""Boards and tenants that a day names; the dearest."""
+
+
+class Books:
+    """See controller.accounts.Accounts. `clock`: seconds since 1970."""
+
+    def __init__(self, line: Coalescer, settings: ModelSettings, *, clock: Callable[[], float] = time.time) -> None:
+        self._caps = SpendingCaps(line, settings, clock=clock)
+        self._ledger = RedisLedger(line)
+        self._clock = clock
+
+    async def day(self, day: str = "", *, tenant: str | None = None) -> dict[str, Any]:
+        """See Accounts."""
+        try:
+            day = read_day(day) if day else day_of(int(self._clock() * 1000))
+        except ValueError as error:
+            raise UsageError(f"{day!r} {error}") from None
+        sums = [each for each in await self._ledger.sums(day) if tenant in (None, each.tenant)]
+        calls = [each for each in sums if not each.board]
+        tenants = _by("tenant", calls)
+        pauses = await self._caps.pauses()
+        shown: dict[str, Any] = {
+            "day": f"{day[:4]}-{day[4:6]}-{day[6:]}",
+            "totals": figures(calls),
+            "by": {name: _by(name, calls)[:MOST_LISTED] for name in ("source", "model", "outcome")}
+            | {"board": _by("board", [each for each in sums if each.board])[:MOST_LISTED]},
+            "caps": {},
+            "pauses": [{"tenant": name, "until": at} for name, at in pauses.items() if tenant in (None, name)],
+        }
+        if tenant is None:
+            shown["by"]["tenant"] = tenants[:MOST_LISTED]
+            shown["caps"]["day"] = level((await self._caps.levels("", day=day))["day"])
+        named = [tenant] if tenant is not None else [each["tenant"] for each in tenants[:MOST_LISTED]]
+        shown["caps"]["tenants"] = [
+            {"tenant": name, **level((await self._caps.levels(name, day=day))["tenant_day"])} for name in named
+        ]
+        return shown
+
+    async def board(self, board: str, *, tenant: str, after: str = "", limit: int = 50) -> dict[str, Any]:
+        """See Accounts."""
+        rows, cursor = await self._ledger.of_board(board, after=after, limit=limit)
+        sums = await self._ledger.sums_of_board(board)
+        return {
+            "board": board,
+            "items": [call(row) for row in rows],
+            "next_cursor": cursor or None,
+            "totals": figures(sums),
+            "by": {name: _by(name, sums) for name in ("source", "model", "outcome")},
+            "cap": level((await self._caps.levels(tenant, board))["board"]),
+        }
+
+    async def resume(self, tenant: str) -> bool:
+        """See Accounts."""
+        return await self._caps.resume(tenant)
+
+
+def figures(sums: Iterable[Sum]) -> dict[str, Any]:
+    """What lines come to. `cache_*`: the prompt cache's; `avoided_*`: answers that were there already."""
+    sums = list(sums)
+    made = total(each for each in sums if each.outcome not in UNCALLED)
+    avoided = total(each for each in sums if each.outcome in UNCALLED)
+    went_in = made.input + made.cache_read + made.cache_write
+    return {
+        "calls": made.calls,
+        "usd": usd_of(made.nano),
+        "failed": total(each for each in sums if each.outcome == "failed").calls,
+        "unknown": total(each for each in sums if each.outcome == "unknown").calls,
+        "unpriced": made.unpriced,
+        "input_tokens": made.input,
+        "output_tokens": made.output,
+        "cache_read_tokens": made.cache_read,
+        "cache_write_tokens": made.cache_write,
+        "cached_share": round(made.cache_read / went_in, 4) if went_in else 0.0,
+        "cache_saved_usd": usd_of(made.saved_nano),
+        "avoided_calls": avoided.calls,
+        "avoided_usd": usd_of(avoided.saved_nano),
+        "mean_latency_ms": round(made.latency_ms / made.calls) if made.calls else 0,
+    }
+
+
+def level(found: Level) -> dict[str, float]:
+    """A cap. `spent_usd`: settled, and reservations that lapsed; `reserved_usd`: calls under way."""
+    return {
+        "cap_usd": usd_of(found.cap),
+        "spent_usd": usd_of(found.settled),
+        "reserved_usd": usd_of(found.open),
+        "left_usd": usd_of(found.left),
+    }
+
+
+def call(row: Row) -> dict[str, Any]:
+    """A line of the ledger. `usd` null: nobody knows; for `unknown`, what was reserved."""
+    caller, usage = row.caller, row.usage
+    return {
+        "id": row.id,
+        "at": row.at,
+        "source": caller.source,
+        "binding": caller.binding,
+        "activation": caller.activation,
+        "epoch": caller.epoch,
+        "server": _server(row.endpoint.base_url),
+        "model": row.endpoint.model,
+        "prompt": row.prompt,
+        "request": row.request,
+        "outcome": row.outcome,
+        "usd": None if row.nano is None else usd_of(row.nano),
+        "saved_usd": usd_of(row.saved_nano),
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "failure": row.failure,
+        "request_id": row.request_id,
+        "latency_ms": row.latency_ms,
+    }
+
+
+def _by(name: str, sums: Iterable[Sum]) -> list[dict[str, Any]]:
+    """Figures for each value of a word, the dearest first."""
+    found: dict[str, list[Sum]] = {}
+    for each in sums:
+        found.setdefault(getattr(each, name), []).append(each)
+    shown = [{name: word, **figures(those)} for word, those in found.items()]
+    return sorted(shown, key=lambda each: (-each["usd"], -each["calls"], each[name]))
+
+
+def _server(url: str) -> str:
+    """An address without what may be a password."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or url
