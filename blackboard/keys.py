@@ -33,6 +33,8 @@ key                        type    holds                                        
 `bb:{llm}:flight:<key>`    string who is asking a model that question                20 s, renewed
 `bb:{llm}:limits:<account>` hash  levels of requests and tokens, what headers said   an hour after the last call
 `bb:{llm}:permits:<account>` zset calls under way -> when they are given up, ms      an hour after the last call
+`bb:{llm}:queue:<account>`  zset  who waits for room -> since when, ms               an hour after the last call
+`bb:{llm}:tickets:<account>` hash who waits for room -> when it is given up, ms      an hour after the last call
 `bb:{llm}:breaker:<endpoint>` hash what calls came to, whether it is open            an hour after the last call
 `bb:{llm}:spent:<whose>`   hash   nano-dollars settled and reserved, by whom         8 days (a day's), 30 days (a board's)
 `bb:{llm}:rate:<tenant>`   hash   what a tenant spends by the minute; its pause      a day after the last call
@@ -70,8 +72,8 @@ BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log"
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
 LLM_KINDS = (
-    "answer", "flight", "limits", "permits", "breaker", "spent", "rate", "pauses", "ledger", "calls", "sums", "board",
-    "probe",
+    "answer", "flight", "limits", "permits", "queue", "tickets", "breaker", "spent", "rate", "pauses", "ledger",
+    "calls", "sums", "board", "probe",
 )  # fmt: skip
 
 PATTERNS = tuple(

@@ -1,0 +1,277 @@
+"""Limits on requests, input and output tokens a minute and on concurrency, kept by the whole fleet for each account.
+
+**The window.** For each account and class of models the server keeps what was used, by slots of a second. A call is
+let through when the use of every slot that reaches into the last 62 s, and the call, are within the limit. So in no
+window of 60 s is more granted than the limit: look at the last grant in it; all others of the window were counted
+when it was made. (A bucket that starts full and refills, or GCRA with a burst as large, lets through twice the limit
+in its first window.) The two seconds more are for calls that reach the model's server up to so much later than
+others. It is the sliding window log with whole seconds for entries; its throughput is the limit in 62 to 63 s.
+
+Requests and input count from the grant on, at what was estimated, and are set right when the call ends: what came
+from the prompt cache is given back. Output counts at the most it may be while the call is under way, and at what it
+came to from its end on, so that the sum holds whenever a server counts it. A permit that nobody settles (its process
+was killed) comes back after 700 s, longer than any call takes.
+
+**What the server says.** Headers only lower what is left: `level = min(level, remaining - still reserved)` until the
+server's `reset`, which is read by the clock of the answer's own `Date` and is never below 0. Still reserved is what
+the answer cannot know of: requests and input of calls granted at most 2 s before its own, and the output of all under
+way. Answers older than the last one looked at are ignored; 429 closes the class until its `retry-after`. Limits
+nobody has set are learned from headers; without headers, what is set and the concurrency bind alone.
+
+**The queue.** Who must wait stands in line, and room is kept for the first: others go ahead of it only where that
+does not make it wait longer (EASY backfilling, D. Lifka, 1995). So no call waits behind smaller ones for more than a
+window and the calls under way. Who gives up waiting keeps the place for a while, and whoever comes back with a
+question of the same size takes it up again, from the second time on with its room kept meanwhile: patience is shorter
+than a window.
+
+**Without the server** that keeps all this, each process lives on a small share: `local_limits.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from blackboard import keys
+from blackboard.coalesce import Coalescer
+from blackboard.doors import Call, Script
+from blackboard.errors import StorageError
+from knowledge_sources.llm.account import account_of, class_of
+from knowledge_sources.llm.calls import CallFailed, Usage
+from knowledge_sources.llm.limits_state import LimitsState, read_state
+from knowledge_sources.llm.local_limits import Known, LocalLimits
+from knowledge_sources.llm.owed import Owed
+from knowledge_sources.llm.ports import Endpoint, Permit
+from knowledge_sources.llm.rate_headers import RateHeaders
+from knowledge_sources.llm.settings import ModelSettings
+
+PACKAGE: Final = "knowledge_sources.llm"
+PERMIT = Script(
+    "limits_permit",
+    ("limits", "permits", "queue", "tickets"),
+    ("permit", "process", "requests", "input_tokens", "output_tokens", "concurrency", "window_ms", "ticket_ms", "now"),
+    PACKAGE,
+)
+LEAVE = Script("limits_leave", PERMIT.keys, ("permit", "away_ms", "window_ms", "now"), PACKAGE)
+SETTLE = Script(
+    "limits_settle",
+    ("limits", "permits"),
+    ("permit", "input", "output", "closed_ms", "date", "requests", "input_tokens", "output_tokens", "window_ms", "now",
+     "said"),
+    PACKAGE,
+)  # fmt: skip
+TICKET_MS: Final = 10_000
+"""How long a place in the queue outlives its last ask; those who wait ask at least every second."""
+KEPT_S: Final = 30.0
+"""How long a place is kept for those who were told when to come back, after that time."""
+THROTTLED_S: Final = 10.0
+"""After a 429 that does not say."""
+UNSAID_S: Final = 5.0
+"""When to come back, where it depends on calls under way."""
+LOCAL: Final = "local-"
+SLACK: Final = 63 / 60
+"""What the scripts count, in windows."""
+
+
+@dataclass(slots=True)
+class _Room:
+    """What this process knows of one account and class of models."""
+
+    keys: tuple[str, str, str, str]
+    local: LocalLimits
+    away_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    word: str
+    wait_ms: int
+    ahead: int = 0
+    under_way: int = 1
+
+
+class FleetLimits:
+    """See `ports.Limits`. `clock`: milliseconds, for tests, else the server's; `window_s` is shorter in tests too."""
+
+    def __init__(
+        self,
+        line: Coalescer,
+        settings: ModelSettings,
+        *,
+        clock: Callable[[], int] | None = None,
+        window_s: float = 60.0,
+    ) -> None:
+        self._line = line
+        self._settings = settings
+        self._clock = clock
+        self._window_ms = int(window_s * 1000)
+        self._process = secrets.token_hex(8)
+        self._rooms: dict[str, _Room] = {}
+        self._owed = Owed()
+
+    async def acquire(self, endpoint: Endpoint, *, input_tokens: int, output_tokens: int, patience_s: float) -> Permit:
+        """See ports.Limits. A question larger than a window's whole limit raises CallFailed(request): it never fits."""
+        room = self._room(endpoint)
+        sizes = f":{max(0, input_tokens)}:{max(0, output_tokens)}"
+        permit = Permit(secrets.token_hex(8) + sizes, endpoint, max(0, input_tokens), max(0, output_tokens))
+        end = time.monotonic() + patience_s
+        try:
+            while True:
+                answer = await self._ask(room, permit)
+                if answer.word == "granted":
+                    return permit
+                if answer.word == "local":
+                    self._owe(self._leave(room, permit, 0.0))
+                    return Permit(LOCAL + permit.id, endpoint, permit.input_tokens, permit.output_tokens)
+                if answer.word == "never":
+                    raise self._too_large(room, permit)
+                left = end - time.monotonic()
+                if left <= 0 or (answer.wait_ms > left * 1000 and (answer.word == "closed" or not answer.under_way)):
+                    break
+                await asyncio.sleep(min(left, _pause_s(answer)))
+        except BaseException:
+            # Cancelled, or never to fit: the place goes, and so does a permit whose grant was lost on the way.
+            self._owe(self._leave(room, permit, 0.0))
+            raise
+        wait_s = max(answer.wait_ms / 1000, 0.0) if answer.wait_ms >= 0 else UNSAID_S
+        retry_s = max(0.1, wait_s) * random.uniform(1.0, 1.25)
+        await self._tell(room, self._leave(room, permit, retry_s + KEPT_S))
+        raise _throttled(endpoint, retry_s)
+
+    async def settle(self, permit: Permit, usage: Usage | None, headers: Mapping[str, str]) -> None:
+        """See ports.Limits. Without usage all that was reserved counts. Settling twice is settling once."""
+        used = None if usage is None else (usage.input + usage.cache_write, usage.output)
+        await self._settle(permit, used, 0, RateHeaders.read(headers))
+
+    async def throttle(self, permit: Permit, retry_after_s: float | None, headers: Mapping[str, str]) -> None:
+        """See ports.Limits. The request counts, its tokens do not: nobody has read them."""
+        said = RateHeaders.read(headers)
+        if retry_after_s is None:
+            retry_after_s = THROTTLED_S if said.spent_ms is None else said.spent_ms / 1000
+        await self._settle(permit, (0, 0), max(1, int(retry_after_s * 1000)), said)
+
+    async def state(self, endpoint: Endpoint) -> LimitsState:
+        """What is known of an account and class of models now. Raises StorageUnavailable."""
+        room = self._room(endpoint)
+        return await read_state(
+            self._line, room.keys, class_of(endpoint.model), self._configured, self._settings.concurrency,
+            self._window_ms, None if self._clock is None else self._clock(),
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        """Tell what is still to be told, shortly."""
+        await self._owed.close()
+
+    @property
+    def _configured(self) -> tuple[int, int, int]:
+        given = self._settings
+        return given.requests_per_minute, given.input_tokens_per_minute, given.output_tokens_per_minute
+
+    def _room(self, endpoint: Endpoint) -> _Room:
+        account = account_of(self._settings, endpoint)
+        found = self._rooms.get(account)
+        if found is None:
+            names = [keys.llm(kind, account) for kind in ("limits", "permits", "queue", "tickets")]
+            local = LocalLimits(Known(*self._configured), self._settings.concurrency, int(self._window_ms * SLACK))
+            found = self._rooms[account] = _Room((names[0], names[1], names[2], names[3]), local)
+        return found
+
+    async def _ask(self, room: _Room, permit: Permit) -> _Answer:
+        """Of the fleet; where it cannot be asked, of this process's share."""
+        if time.monotonic() >= room.away_until:
+            try:
+                return self._heard(room, permit, await self._line.run(self._permit(room, permit)))
+            except StorageError:
+                room.away_until = time.monotonic() + 1.0
+        wait = room.local.take(LOCAL + permit.id, permit.input_tokens, permit.output_tokens, self._now())
+        return _Answer("local", 0) if wait is None else _Answer("wait", -1)
+
+    def _heard(self, room: _Room, permit: Permit, reply: list[Any]) -> _Answer:
+        word = reply[0].decode()
+        wait_ms, ahead, under_way, fleet, requests, input, output, tokens = (int(one) for one in reply[1:])
+        room.local.known = Known(requests, input, output, tokens, fleet)
+        if word == "granted":
+            room.local.under_way[permit.id] = 0
+        return _Answer(word, wait_ms, ahead, under_way)
+
+    async def _settle(self, permit: Permit, used: tuple[int, int] | None, closed_ms: int, said: RateHeaders) -> None:
+        room = self._room(permit.endpoint)
+        room.local.end(permit.id, None if used is None else used[1], self._now())
+        input, output = ("", "") if used is None else used
+        date = "" if said.date is None else said.date
+        clock = "" if self._clock is None else self._clock()
+        call = SETTLE.on(
+            room.keys[:2],
+            permit.id,
+            input,
+            output,
+            closed_ms,
+            date,
+            *self._configured,
+            self._window_ms,
+            clock,
+            *said.arguments,
+        )
+        await self._tell(room, call)
+
+    def _owe(self, call: Call) -> None:
+        """Tell the fleet later: a permit it thinks is held would keep its place for minutes."""
+
+        async def told() -> None:
+            await self._line.run(call)
+
+        self._owed.owe(told)
+
+    async def _tell(self, room: _Room, call: Call) -> None:
+        if time.monotonic() < room.away_until:
+            self._owe(call)
+            return
+        try:
+            await self._line.run(call)
+        except StorageError:
+            self._owe(call)
+
+    def _permit(self, room: _Room, permit: Permit) -> Call:
+        clock = "" if self._clock is None else self._clock()
+        concurrency = self._settings.concurrency
+        return PERMIT.on(
+            room.keys, permit.id, self._process, *self._configured, concurrency, self._window_ms, TICKET_MS, clock
+        )
+
+    def _leave(self, room: _Room, permit: Permit, away_s: float) -> Call:
+        clock = "" if self._clock is None else self._clock()
+        return LEAVE.on(room.keys, permit.id, int(away_s * 1000), self._window_ms, clock)
+
+    def _now(self) -> int:
+        return int(time.monotonic() * 1000) if self._clock is None else self._clock()
+
+    def _too_large(self, room: _Room, permit: Permit) -> CallFailed:
+        known = room.local.known
+        most = min(limit for limit in (known.input, known.tokens) if limit)
+        return CallFailed(
+            "request",
+            f"a question of {permit.input_tokens:,} tokens is more than the {most:,} a minute that are allowed for it",
+            billed="no",
+            hint="ask about less at a time, or raise the limit",
+        )
+
+
+def _pause_s(answer: _Answer) -> float:
+    """Until the next ask: soon for the first in line, and spread, so that those who wait do not come all at once."""
+    usual = min(1.0, 0.05 * (1 + answer.ahead))
+    known = answer.wait_ms / 1000 if answer.wait_ms >= 0 else usual
+    return min(1.0, max(usual, known)) * random.uniform(0.75, 1.25)
+
+
+def _throttled(endpoint: Endpoint, retry_s: float) -> CallFailed:
+    return CallFailed(
+        "throttled",
+        f"the limits of {class_of(endpoint.model)} leave no room now; there may be some in {retry_s:.0f} s",
+        retry_after_s=retry_s,
+        billed="no",
+    )
