@@ -21,6 +21,7 @@ Day = Annotated[
     typer.Option("--day", metavar="DAY", help="A day, UTC, like 2026-11-21; today if left out.", show_default=False),
 ]
 PAGE = 200
+CAP = ("cap", "USD", "spent", "reserved", "left")
 NAMES = ("tenant", "source", "model", "outcome", "board")
 
 
@@ -136,7 +137,8 @@ def _print_day(shown: dict[str, Any]) -> None:
     rows = [(f"tenant {cap['tenant']}", cap) for cap in shown["caps"]["tenants"]]
     if "day" in shown["caps"]:
         rows.insert(0, ("everybody", shown["caps"]["day"]))
-    console.out(console.columns([_cap(*row) for row in rows], header=("cap", "USD", "spent", "reserved", "left")))
+    if rows:
+        console.out(console.columns([_cap(*row) for row in rows], header=CAP))
     if not shown["totals"]["calls"] and not shown["totals"]["avoided_calls"]:
         console.say("no call was made that day")
     else:
@@ -158,8 +160,7 @@ def _print_board(shown: dict[str, Any]) -> None:
         )
     )
     console.out("")
-    header = ("cap", "USD", "spent", "reserved", "left")
-    console.out(console.columns([_cap("board", shown["cap"])], header=header))
+    console.out(console.columns([_cap("board", shown["cap"])], header=CAP))
     _print_sums(shown)
 
 

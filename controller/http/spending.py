@@ -51,7 +51,7 @@ CURSOR = Parameter("cursor", str, "", {"type": "string"}, "Where to go on: `next
     openapi_extra=documented(DAY),
 )
 async def get_spending(request: Request) -> Response:
-    """The caller's own. Days are kept for 90 days, caps for 8."""
+    """The caller's own. Sums are kept for 90 days, what stands against caps for a week."""
     day = query(request, DAY)[DAY]
     return answer(await api_of(request).accounts.day(day, tenant=caller_of(request).tenant))
 

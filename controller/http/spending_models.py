@@ -90,7 +90,7 @@ class DayBreakdown(Breakdown):
 
 
 class DayCaps(BaseModel):
-    """Caps of the day."""
+    """Caps of the day; none for days longer ago than a week."""
 
     tenants: list[TenantCap]
 

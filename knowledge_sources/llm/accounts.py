@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,13 +10,15 @@ from urllib.parse import urlsplit
 
 from blackboard.coalesce import Coalescer
 from blackboard.errors import UsageError
-from knowledge_sources.llm.caps import Level, SpendingCaps
+from knowledge_sources.llm.caps import DAY_KEEP_MS, Level, SpendingCaps
 from knowledge_sources.llm.days import day_of, read_day
 from knowledge_sources.llm.ledger import UNCALLED, RedisLedger, Sum, total
 from knowledge_sources.llm.money import usd_of
 from knowledge_sources.llm.ports import Row
 from knowledge_sources.llm.settings import ModelSettings
 
+DAY_MS = 86_400_000
+CAPS_KEPT_MS = DAY_KEEP_MS - DAY_MS
 MOST_LISTED = 100
 """Boards and tenants that a day names; the dearest."""
 
@@ -36,23 +39,34 @@ class Books:
             raise UsageError(f"{day!r} {error}") from None
         sums = [each for each in await self._ledger.sums(day) if tenant in (None, each.tenant)]
         calls = [each for each in sums if not each.board]
-        tenants = _by("tenant", calls)
+        tenants = _by("tenant", calls)[:MOST_LISTED]
         pauses = await self._caps.pauses()
         shown: dict[str, Any] = {
             "day": f"{day[:4]}-{day[4:6]}-{day[6:]}",
             "totals": figures(calls),
             "by": {name: _by(name, calls)[:MOST_LISTED] for name in ("source", "model", "outcome")}
             | {"board": _by("board", [each for each in sums if each.board])[:MOST_LISTED]},
-            "caps": {},
             "pauses": [{"tenant": name, "until": at} for name, at in pauses.items() if tenant in (None, name)],
         }
         if tenant is None:
-            shown["by"]["tenant"] = tenants[:MOST_LISTED]
-            shown["caps"]["day"] = level((await self._caps.levels("", day=day))["day"])
-        named = [tenant] if tenant is not None else [each["tenant"] for each in tenants[:MOST_LISTED]]
-        shown["caps"]["tenants"] = [
-            {"tenant": name, **level((await self._caps.levels(name, day=day))["tenant_day"])} for name in named
-        ]
+            shown["by"]["tenant"] = tenants
+        named = [tenant] if tenant is not None else [each["tenant"] for each in tenants]
+        shown["caps"] = await self._day_caps(day, named, everybody=tenant is None)
+        return shown
+
+    async def _day_caps(self, day: str, tenants: list[str], *, everybody: bool) -> dict[str, Any]:
+        """What stands against the caps; empty for days that they are not kept of any more."""
+        today = int(self._clock() * 1000)
+        if not day_of(today - CAPS_KEPT_MS) < day <= day_of(today + DAY_MS):
+            return {"tenants": []}
+        found = await asyncio.gather(*(self._caps.levels(name, day=day) for name in tenants))
+        shown: dict[str, Any] = {
+            "tenants": [
+                {"tenant": name, **level(levels["tenant_day"])} for name, levels in zip(tenants, found, strict=True)
+            ]
+        }
+        if everybody:
+            shown["day"] = level((await self._caps.levels("", day=day))["day"])
         return shown
 
     async def board(self, board: str, *, tenant: str, after: str = "", limit: int = 50) -> dict[str, Any]:

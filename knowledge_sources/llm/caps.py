@@ -11,8 +11,10 @@ neighbouring day, and never more on any day than its cap allows.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -109,6 +111,8 @@ class SpendingCaps:
                 raise
             raise Deferred(f"spending cannot be reserved: {error}", after_s=AGAIN_S, hint=error.hint) from error
         if answer[0] != "reserved":
+            if answer[0] == "alert":
+                await self._tell(caller, int(answer[1]), int(answer[2]))
             self._refuse(caller, nano, now, answer)
         return reservation
 
@@ -162,14 +166,12 @@ class SpendingCaps:
         answer = await self._line.run(_settle_call(reservation, nano, self._now(), self._alert, self._pause_ms))
         words = [_text(word) for word in answer]
         if words[0] == "alert":
-            self._tell(reservation.caller, int(words[1]), int(words[2]))
+            await self._tell(reservation.caller, int(words[1]), int(words[2]))
 
     def _refuse(self, caller: Caller, nano: int, now: int, answer: list[str]) -> None:
         kind, *words = answer
         if kind in ("paused", "alert"):
-            until, spent = int(words[0]), int(words[1])
-            if kind == "alert":
-                self._tell(caller, until, spent)
+            until = int(words[0])
             raise Deferred(
                 f"calls of tenant {caller.tenant} are paused until {_moment(until)}: it spent too fast",
                 after_s=min(PAUSED_AGAIN_S, max(1.0, (until - now) / 1000)),
@@ -181,17 +183,22 @@ class SpendingCaps:
         told = f"{name} is {usd(cap)}, {usd(settled)} is spent, {usd(open)} set aside; this call may need {usd(nano)}"
         if kind == "busy":
             wait = (int(words[4]) - now) / 1000
-            raise Deferred(f"{told}: others' calls end first", after_s=min(AGAIN_S, max(1.0, wait)))
+            # Not all at the same moment.
+            after_s = min(AGAIN_S * random.uniform(0.5, 1), max(1.0, wait))
+            raise Deferred(f"{told}: others' calls end first", after_s=after_s)
         again = "" if level == "board" else f", or try again after {next_day(now)}"
         raise SpendingCapped(told, hint=f"raise {setting}{again}")
 
-    def _tell(self, caller: Caller, until: int, spent: int) -> None:
+    async def _tell(self, caller: Caller, until: int, spent: int) -> None:
         log.warning(
             "spending.paused",
             tenant=caller.tenant, spent_usd=usd_of(spent), minutes=60, alert_usd_per_hour=usd_of(self._alert),
             until=_moment(until), board=caller.board, source=caller.source,
             hint=f"blackboard spending resume {caller.tenant}",
         )  # fmt: skip
+        # Left as it is by an outage, it is told of twice.
+        with suppress(StorageError):
+            await self._line.issue(("HDEL", keys.llm("rate", caller.tenant), "untold"))
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

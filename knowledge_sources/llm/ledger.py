@@ -32,6 +32,7 @@ ENTER = Script(
 KEEP_MS: Final = 90 * 86_400_000
 AGAIN_S = 5.0
 MOST_SAID = 500
+MOST_BEGUN = 10_000
 UNCALLED: Final = frozenset({"cache", "recording"})
 """Outcomes of answers that needed no call."""
 
@@ -106,6 +107,8 @@ class RedisLedger:
             if not isinstance(error, StorageError):
                 raise
             raise Deferred(f"a call cannot be written down: {error}", after_s=AGAIN_S, hint=error.hint) from error
+        if len(self._begun) >= MOST_BEGUN:
+            self._begun.pop(next(iter(self._begun)))
         self._begun[row.id] = row.at
 
     async def end(self, row: Row) -> None:

@@ -99,14 +99,14 @@ TABLE: Final[Mapping[str, Price]] = {
     "claude-fable-5": Price(_FABLE_5, PRICING, "2026-11-21"),
     "claude-mythos-5": Price(_FABLE_5, PRICING, "2026-11-21"),
     "claude-opus-5-5": Price(
-        _rates("4", "20", "0.2", "5"), "https://github.com/kurofune/claudit/releases/tag/v1.8.2", "2026-11-21"
+        _rates("4", "20", "0.2", "5"), "https://platform.claude.com/docs/zh-CN/models/opus-5-5/overview", "2026-11-21"
     ),
     "claude-opus-5": Price(_OPUS_5, PRICING, "2026-11-21"),
     "claude-opus-4-8": Price(_OPUS_5, PRICING, "2026-11-21"),
     "claude-opus-4-7": Price(_OPUS_5, PRICING, "2026-11-21"),
     "claude-opus-4-6": Price(_OPUS_5, PRICING, "2026-11-21"),
     "claude-opus-4-5": Price(_OPUS_5, PRICING, "2026-11-21"),
-    # Reads from the cache were halved on 2026-10-07.
+    # Reads from the cache were halved on 2026-10-07; the vendor's page was read as it was before.
     "claude-sonnet-5-5": Price(
         _rates("2", "10", "0.1", "2.5"), "https://github.com/kurofune/claudit/releases/tag/v1.9.2", "2026-11-21"
     ),
@@ -122,7 +122,7 @@ TABLE: Final[Mapping[str, Price]] = {
     ),
     "claude-haiku-4-5": Price(_rates("1", "5", "0.1", "1.25"), PRICING, "2026-11-21"),
 }
-"""List prices of the Messages API, standard tier, any region. Not listed, because no price was found: claude-mythos-5-2,
+"""List prices of the Messages API, standard tier, global inference. No price was found, so none is listed, of claude-mythos-5-2 and
 claude-mythos-preview."""
 
 SURE = 0.9

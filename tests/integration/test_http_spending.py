@@ -96,7 +96,10 @@ async def test_a_day(spending: Spending) -> None:
 
 async def test_a_day_without_calls_and_days_that_are_none(spending: Spending) -> None:
     shown = SpendingModel.model_validate(await spending.get("/v1/spending?day=2020-02-29"))
-    assert (shown.day, shown.totals.calls, shown.by.board) == ("2020-02-29", 0, [])
+    assert (shown.day, shown.totals.calls, shown.by.board, shown.caps.tenants) == ("2020-02-29", 0, [], [])
+    for day, kept in (("2026-11-15", 1), ("2026-11-14", 0), ("2026-11-22", 1), ("2026-11-23", 0)):
+        shown = SpendingModel.model_validate(await spending.get(f"/v1/spending?day={day}"))
+        assert len(shown.caps.tenants) == kept
     for day in ("2026-02-30", "20261121", "2026-W47-6", "today", "1969-12-31", "2026-11-21T00", "٢٠٢٦-11-21"):
         problem = await spending.get(f"/v1/spending?day={day}", 400)
         assert str(problem["type"]).endswith("/problems/invalid-parameter")

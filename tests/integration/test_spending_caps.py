@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,10 +13,11 @@ from structlog.testing import capture_logs
 
 from blackboard.errors import Deferred, SpendingCapped
 from blackboard.pipe import Pipe
-from knowledge_sources.llm.calls import NANO, Caller
+from knowledge_sources.llm.calls import NANO, Caller, Usage
 from knowledge_sources.llm.caps import LEAST_LEASE_S, SpendingCaps
+from knowledge_sources.llm.ledger import RedisLedger, total
 from knowledge_sources.llm.ports import Reservation
-from tests.spending import BOARD, OTHER, Clock, caller, line_to, settings, without_lifetime
+from tests.spending import BOARD, OTHER, Clock, caller, line_to, row, settings, without_lifetime
 
 CENT = NANO // 100
 
@@ -167,6 +169,7 @@ async def test_whatever_runs_at_once_no_cap_is_passed(line: Pipe, seed: int) -> 
     clock = Clock()
     given = {"board_usd": rng.choice((0.05, 0.3, 1)), "tenant_day_usd": rng.choice((0.4, 0.8)), "day_usd": 1}
     fleet = [SpendingCaps(line, settings(**given), clock=clock) for _ in range(3)]
+    ledger = RedisLedger(line)
     whose = [caller(BOARD), caller(OTHER), caller("3-" + "c" * 26, tenant="umbrella")]
     settled: dict[Caller, int] = dict.fromkeys(whose, 0)
     lost: list[Reservation] = []
@@ -183,6 +186,8 @@ async def test_whatever_runs_at_once_no_cap_is_passed(line: Pipe, seed: int) -> 
                 reservation = await caps.reserve(each, worst)
             except (SpendingCapped, Deferred):
                 continue
+            begun = row(reservation.id, outcome="unknown", nano=worst, usage=Usage(), whose=each)
+            await ledger.begin(begun)
             for _ in range(rng.randrange(3)):
                 await asyncio.sleep(0)
             if rng.random() < 0.1:
@@ -190,6 +195,7 @@ async def test_whatever_runs_at_once_no_cap_is_passed(line: Pipe, seed: int) -> 
                 continue
             cost = rng.randrange(0, worst + 1)
             settled[each] += cost
+            await ledger.end(replace(begun, outcome=rng.choice(("answered", "failed")), nano=cost))
             for _ in range(rng.choice((1, 1, 2))):
                 await caps.settle(reservation, cost)
             if rng.random() < 0.3:
@@ -206,5 +212,10 @@ async def test_whatever_runs_at_once_no_cap_is_passed(line: Pipe, seed: int) -> 
         assert levels["board"].settled == settled[each]
         assert levels["tenant_day"].settled == sum(nano for of, nano in settled.items() if of.tenant == each.tenant)
         assert levels["day"].settled == sum(settled.values())
+        # What the ledger's lines come to, those of the dead included, is what stands against the caps.
+        assert total(await ledger.sums_of_board(each.board)).nano == levels["board"].settled
+    sums = [each for each in await ledger.sums("20261121") if not each.board]
+    assert total(sums).nano == sum(settled.values())
+    assert total(each for each in sums if each.outcome == "unknown").calls == len(lost)
     await over()
     assert await without_lifetime(line) == []

@@ -64,6 +64,27 @@ async def test_a_jump_pauses_a_tenant_and_is_told_once(line: Pipe) -> None:
     assert await without_lifetime(line) == []
 
 
+async def test_an_alert_that_nobody_heard_is_told_by_whoever_comes_next(line: Pipe) -> None:
+    clock = Clock()
+    caps = SpendingCaps(line, settings(**FAST), clock=clock)
+    reservation = await caps.reserve(caller(), 11 * NANO)
+
+    class Deaf(SpendingCaps):
+        """One whose process ends before it can tell."""
+
+        async def _tell(self, caller: Caller, until: int, spent: int) -> None:
+            return
+
+    await Deaf(line, settings(**FAST), clock=clock).settle(reservation, 11 * NANO)
+    told = []
+    for _ in range(4):
+        with capture_logs() as logs, pytest.raises(Deferred, match="paused until 2026-11-21 13:00:00"):
+            await caps.reserve(caller(), 1)
+        told.append([(log["event"], log["spent_usd"]) for log in logs])
+        clock.now += 3
+    assert told == [[], [], [("spending.paused", 11.0)], []]
+
+
 async def test_an_hour_is_the_last_sixty_minutes(line: Pipe) -> None:
     clock = Clock()
     caps = SpendingCaps(line, settings(**FAST), clock=clock)

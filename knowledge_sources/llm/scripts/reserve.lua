@@ -4,12 +4,14 @@
 --       reservation: its id, for once only; nano: the most the call may cost; whom: the tenant's name;
 --       board_cap: "" where there is no board; alert: the most nano-dollars in 60 minutes, 0 for any
 -- answers: reserved | paused, until, 0 | capped, level, cap, settled, open | busy, level, cap, settled, open, next
---          alert, until, spent in 60 minutes: this step paused the tenant, nobody else was told
+--          alert, until, spent in 60 minutes: the tenant is paused; who hears of it tells people, and then removes
+--          `untold` from `rate`, so that nobody else does
+-- rate: minute since 1970 -> nano-dollars; untold: the hour's sum that nobody was told of yet. pauses: tenant -> until, ms.
 -- A level's hash: settled, open (sums), next (when a reservation lapses, not later than the first does),
 -- r:<id> `nano|lapses` of a reservation, o:<id> nano of one that lapsed: it counts as settled until somebody knows better.
 local board, tenant, day, rate, pauses = unpack(KEYS)
 local reservation, nano, now_ms, lease_ms, whom, board_cap, tenant_cap, day_cap, board_keep_ms, day_keep_ms, alert, pause_ms = unpack(ARGV)
-local HOUR, RATE_KEEP = 60, 86400000
+local HOUR, RATE_KEEP, PATIENCE = 60, 86400000, 5000
 local now, asked = tonumber(now_ms), tonumber(nano)
 local field = 'r:' .. reservation
 -- Plus 0: HINCRBY takes no "-0".
@@ -57,7 +59,12 @@ end
 
 if redis.call('HEXISTS', day, field) == 1 then return {'reserved'} end
 local paused = redis.call('ZSCORE', pauses, whom)
-if paused and tonumber(paused) > now then return {'paused', whole(tonumber(paused)), '0'} end
+if paused and tonumber(paused) > now then
+  local untold = redis.call('HGET', rate, 'untold')
+  if not untold or tonumber(paused) - pause_ms > now - PATIENCE then return {'paused', whole(tonumber(paused)), '0'} end
+  -- Whoever was to tell of it died, or never got the answer.
+  return {'alert', whole(tonumber(paused)), untold}
+end
 
 sweep(board)
 sweep(day)
@@ -65,6 +72,8 @@ local lapsed = sweep(tenant)
 local sum = lapsed > 0 and jumped(lapsed) or nil
 if sum then
   redis.call('DEL', rate)
+  redis.call('HSET', rate, 'untold', whole(sum))
+  redis.call('PEXPIRE', rate, whole(RATE_KEEP + pause_ms))
   redis.call('ZREMRANGEBYSCORE', pauses, '-inf', now_ms)
   redis.call('ZADD', pauses, whole(now + pause_ms), whom)
   redis.call('PEXPIRE', pauses, whole(math.max(redis.call('PTTL', pauses), tonumber(pause_ms) + RATE_KEEP)))

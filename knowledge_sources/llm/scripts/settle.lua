@@ -3,7 +3,8 @@
 -- args: reservation nano now_ms whom alert pause_ms
 --       nano: what it came to; alert: the most nano-dollars in 60 minutes, 0 for any
 -- answers: settled, amount | unknown (settled before, or too long ago)
---          alert, until, spent in 60 minutes: this step paused the tenant, nobody else was told
+--          alert, until, spent in 60 minutes: this step paused the tenant; who hears of it tells people, and then
+--          removes `untold` from `rate`, so that nobody else does
 -- `reserve` says what the keys hold.
 local board, tenant, day, rate, pauses = unpack(KEYS)
 local reservation, nano, now_ms, whom, alert, pause_ms = unpack(ARGV)
@@ -55,6 +56,8 @@ local sum = fresh and spent > 0 and jumped(spent) or nil
 local paused = redis.call('ZSCORE', pauses, whom)
 if not sum or (paused and tonumber(paused) > now) then return {'settled', whole(amount)} end
 redis.call('DEL', rate)
+redis.call('HSET', rate, 'untold', whole(sum))
+redis.call('PEXPIRE', rate, whole(RATE_KEEP + pause_ms))
 redis.call('ZREMRANGEBYSCORE', pauses, '-inf', now_ms)
 redis.call('ZADD', pauses, whole(now + pause_ms), whom)
 redis.call('PEXPIRE', pauses, whole(math.max(redis.call('PTTL', pauses), tonumber(pause_ms) + RATE_KEEP)))
