@@ -14,5 +14,8 @@ class Accounts(Protocol):
     async def board(self, board: str, *, tenant: str, after: str = "", limit: int = 50) -> dict[str, Any]:
         """A page of a board's calls, with its sums and its cap. Raises UsageError for a cursor that is none of its."""
 
+    def prices(self) -> list[dict[str, Any]]:
+        """What a million tokens of each known model cost, dollars; models that are asked go first, priced or not."""
+
     async def resume(self, tenant: str) -> bool:
         """End a tenant's pause; whether there was one."""

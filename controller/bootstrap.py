@@ -177,9 +177,9 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
 
 def _accounts(store: RedisStore) -> Accounts:
     from knowledge_sources.llm.accounts import Books
-    from knowledge_sources.llm.settings import ModelSettings
+    from knowledge_sources.llm.settings import read_settings
 
-    return Books(store.line(0), ModelSettings())
+    return Books(store.line(0), read_settings())
 
 
 async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:

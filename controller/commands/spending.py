@@ -21,6 +21,7 @@ Day = Annotated[
     typer.Option("--day", metavar="DAY", help="A day, UTC, like 2026-11-21; today if left out.", show_default=False),
 ]
 PAGE = 200
+PRICE = ("model", "", "input", "cache read", "cache write", "output", "source")
 CAP = ("cap", "USD", "spent", "reserved", "left")
 NAMES = ("tenant", "source", "model", "outcome", "board")
 
@@ -53,6 +54,26 @@ def spending(
 def resume(tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Who is paused.")], data: Data = None) -> None:
     """End the pause of a tenant that spent too fast; its hour begins anew. For operators: it needs the data directory."""
     console.run(_resume(tenant, data))
+
+
+@app.command()
+def prices(as_json: Json = False, data: Data = None) -> None:
+    """Show what a million tokens of each model cost, and where that was read. Models that are asked go first."""
+    console.run(_prices(as_json, data))
+
+
+async def _prices(as_json: bool, data: Data) -> None:
+    from controller.bootstrap import open_service
+
+    async with open_service(settings_from(data), roles=frozenset(), sources=()) as service:
+        rows = service.accounts.prices()
+    if as_json:
+        console.out_json(rows)
+        return
+    console.out(console.columns([_price(row) for row in rows], header=PRICE))
+    for row in rows:
+        if row["asked"] and row["input_usd"] is None:
+            console.say(f"nobody knows what {row['model']} costs: it is not asked until BLACKBOARD_MODEL_PRICES says")
 
 
 async def _resume(tenant: str, data: Data) -> None:
@@ -196,6 +217,13 @@ def _call(each: dict[str, Any]) -> Sequence[str]:
     numbers = (went_in, each["cache_read_tokens"], each["output_tokens"], each["latency_ms"])
     note = each["failure"] or (f"saved {_usd(each['saved_usd'])}" if each["saved_usd"] else "")
     return (f"{at:%m-%d %H:%M:%S}", each["source"], each["model"], each["outcome"], *map(str, numbers), cost, note)
+
+
+def _price(row: dict[str, Any]) -> Sequence[str]:
+    name = f"{row['model']}, above {row['above_tokens']} tokens" if row["above_tokens"] else row["model"]
+    words = ("input_usd", "cache_read_usd", "cache_write_usd", "output_usd")
+    costs = ("?" if row[word] is None else _usd(row[word]) for word in words)
+    return (name, "asked" if row["asked"] else "", *costs, " ".join(filter(None, (row["source"], row["read"]))))
 
 
 def _usd(dollars: float) -> str:

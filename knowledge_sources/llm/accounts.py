@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from knowledge_sources.llm.days import day_of, read_day
 from knowledge_sources.llm.ledger import UNCALLED, RedisLedger, Sum, total
 from knowledge_sources.llm.money import usd_of
 from knowledge_sources.llm.ports import Row
+from knowledge_sources.llm.prices import TABLE, Price, PriceTable, Rates
 from knowledge_sources.llm.settings import ModelSettings
 
 DAY_MS = 86_400_000
@@ -30,6 +31,7 @@ class Books:
         self._caps = SpendingCaps(line, settings, clock=clock)
         self._ledger = RedisLedger(line)
         self._clock = clock
+        self._settings = settings
 
     async def day(self, day: str = "", *, tenant: str | None = None) -> dict[str, Any]:
         """See Accounts."""
@@ -81,6 +83,12 @@ class Books:
             "by": {name: _by(name, sums) for name in ("source", "model", "outcome")},
             "cap": level((await self._caps.levels(tenant, board))["board"]),
         }
+
+    def prices(self) -> list[dict[str, Any]]:
+        """See Accounts."""
+        table, asked = PriceTable(self._settings.prices), dict.fromkeys(self._settings.names)
+        names = dict.fromkeys((*asked, *self._settings.prices, *TABLE))
+        return [row for name in names for row in _prices(name, table.find(name), asked=name in asked)]
 
     async def resume(self, tenant: str) -> bool:
         """See Accounts."""
@@ -146,6 +154,25 @@ def call(row: Row) -> dict[str, Any]:
         "request_id": row.request_id,
         "latency_ms": row.latency_ms,
     }
+
+
+def _prices(model: str, price: Price | None, *, asked: bool) -> Iterator[dict[str, Any]]:
+    """A row for each range of lengths that has rates of its own; one of nulls where nobody knows any."""
+    bands: list[tuple[int, Rates | None]] = [(0, price.rates if price is not None else None)]
+    if price is not None and price.long is not None:
+        bands.append((price.long_above, price.long))
+    for above, rates in bands:
+        yield {
+            "model": model,
+            "asked": asked,
+            "above_tokens": above,
+            **{
+                f"{name}_usd": None if rates is None else usd_of(getattr(rates, name))
+                for name in ("input", "output", "cache_read", "cache_write")
+            },
+            "source": "" if price is None else price.source,
+            "read": "" if price is None else price.read,
+        }
 
 
 def _by(name: str, sums: Iterable[Sum]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ MOST: Final = 9_000_000 * NANO
 
 def nano_of(usd: float) -> int:
     """Nano-dollars of a cap that is set in dollars, at most MOST. Exact for what people write."""
-    return min(int(Decimal(str(usd)) * NANO), MOST)
+    return MOST if usd * NANO >= MOST else int(Decimal(str(usd)) * NANO)
 
 
 def usd_of(nano: int) -> float:

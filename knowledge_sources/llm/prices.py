@@ -122,8 +122,8 @@ TABLE: Final[Mapping[str, Price]] = {
     ),
     "claude-haiku-4-5": Price(_rates("1", "5", "0.1", "1.25"), PRICING, "2026-11-21"),
 }
-"""List prices of the Messages API, standard tier, global inference. No price was found, so none is listed, of claude-mythos-5-2 and
-claude-mythos-preview."""
+"""List prices of the Messages API, standard tier, global inference. For claude-mythos-5-2 and claude-mythos-preview no price
+was found, so there is none."""
 
 SURE = 0.9
 """A reservation counts on the lower rates only below this share of `long_above`: counts made beforehand are estimates."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from blackboard.errors import UsageError
 
 Positive = Annotated[float, Field(gt=0)]
 ANTHROPIC = "https://api.anthropic.com"
@@ -101,3 +104,17 @@ class ModelSettings(BaseSettings):
     def configured(self) -> bool:
         """Whether there is a server to ask: a key, or an address that may need none."""
         return bool(self.api_key.get_secret_value()) or self.base_url.rstrip("/") != ANTHROPIC or bool(self.cassette)
+
+
+def read_settings() -> ModelSettings:
+    """From the environment. Raises UsageError that names what is off, and never says a secret."""
+    try:
+        return ModelSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "__".join(str(part) for part in first["loc"]).upper()
+        said = first["msg"]
+    except SettingsError as error:
+        found = re.search(r'field "(\w+)"', str(error))
+        name, said = found[1].upper() if found else "*", "it is not JSON"
+    raise UsageError(f"the setting BLACKBOARD_MODEL_{name} is off: {said}", hint="see docs/models.md")

@@ -55,6 +55,15 @@ async def test_spending(tmp_path: Path) -> None:
     assert [each[4] for each in rows] == ["answered", "failed", "cache", "answered"]
     assert rows[1][-2:] == ["output:", "refused"]
     assert rows[3][-1] == "?"
+    asked = Cli(tmp_path, {"BLACKBOARD_MODEL_NAMES": "claude-haiku-5-5 llama3"})("spending", "prices")
+    priced = [line.split() for line in asked.out.splitlines()[1:4]]
+    assert [each[:6] for each in priced] == [
+        ["claude-haiku-5-5", "asked", "0.10", "0.01", "0.125", "0.50"],
+        ["claude-haiku-5-5,", "above", "100000", "tokens", "asked", "0.50"],
+        ["llama3", "asked", "?", "?", "?", "?"],
+    ]  # fmt: skip
+    assert asked.err == "nobody knows what llama3 costs: it is not asked until BLACKBOARD_MODEL_PRICES says\n"
+
     assert cli("spending", "resume", "acme").code == 0
     again = cli("spending", "resume", "acme")
     assert (again.code, again.err.splitlines()[0]) == (2, "error: acme is not paused")

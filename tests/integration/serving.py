@@ -74,6 +74,10 @@ class NoCalls:
             raise UsageError("the cursor is not one that this listing gave")
         return {"board": board, "items": [], "next_cursor": None}
 
+    def prices(self) -> list[dict[str, Any]]:
+        """None is known."""
+        return []
+
     async def resume(self, tenant: str) -> bool:
         """Nobody is paused."""
         return False

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from blackboard.errors import Deferred, SpendingCapped
 from blackboard.pipe import Pipe
+from blackboard.store import RedisStore
 from knowledge_sources.llm.calls import NANO, Caller, Usage
 from knowledge_sources.llm.caps import LEAST_LEASE_S, SpendingCaps
 from knowledge_sources.llm.ledger import RedisLedger, total
@@ -219,3 +220,22 @@ async def test_whatever_runs_at_once_no_cap_is_passed(line: Pipe, seed: int) -> 
     assert total(each for each in sums if each.outcome == "unknown").calls == len(lost)
     await over()
     assert await without_lifetime(line) == []
+
+
+@pytest.mark.cluster
+async def test_on_a_cluster(cluster_store: RedisStore) -> None:
+    line, clock = cluster_store.line(0), Clock()
+    caps, ledger = SpendingCaps(line, settings(alert_usd_per_hour=0.1), clock=clock), RedisLedger(line)
+    reservation = await caps.reserve(caller(), 30 * CENT)
+    begun = row(reservation.id, outcome="unknown", nano=30 * CENT, usage=Usage())
+    await ledger.begin(begun)
+    await ledger.end(row(reservation.id, nano=12 * CENT))
+    await caps.settle(reservation, 12 * CENT)
+    assert await spent(caps) == (12 * CENT,) * 3
+    assert [each.nano for each in (await ledger.of_board(BOARD))[0]] == [12 * CENT]
+    assert total(await ledger.sums_of_board(BOARD)).calls == 1
+    with pytest.raises(Deferred, match="paused"):
+        await caps.reserve(caller(), 1)
+    assert await caps.pauses() == {"acme": int(clock.now * 1000) + 3_600_000}
+    assert await caps.resume("acme") is True
+    await caps.reserve(caller(), 1)
