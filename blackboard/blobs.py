@@ -19,6 +19,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+from blackboard.areas import Area
 from blackboard.errors import DocumentTooComplex, StorageError, StorageUnavailable, UsageError
 
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -66,6 +67,10 @@ class Blobs:
             raise UsageError(
                 f"{where!r} is not a place for blobs: {error}", hint="a directory, s3://bucket or memory://"
             ) from error
+
+    def area(self, name: str) -> Area:
+        """A folder of named objects in the same place. No name of an area is two hexadecimal digits, or `incoming`."""
+        return Area(self._store, name, self._directory / name if self._directory is not None else None)
 
     async def put(self, data: bytes) -> str:
         """Keep the bytes; their SHA-256 in hexadecimal. Putting what is there already is cheap."""

@@ -31,6 +31,7 @@ key                        type    holds                                        
 `bb:partitions`            string  the largest number of partitions there ever was   for ever
 `bb:{llm}:answer:<key>`    string an exact answer of a model, compressed               its time to live
 `bb:{llm}:flight:<key>`    string who is asking a model that question                20 s, renewed
+`bb:{llm}:landed:all`      stream  which of these questions somebody stopped asking   an hour after the last
 `bb:{llm}:limits:<account>` hash  levels of requests and tokens, what headers said   an hour after the last call
 `bb:{llm}:permits:<account>` zset calls under way -> when they are given up, ms      an hour after the last call
 `bb:{llm}:queue:<account>`  zset  who waits for room -> since when, ms               an hour after the last call
@@ -72,8 +73,8 @@ BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log"
 PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
 
 LLM_KINDS = (
-    "answer", "flight", "limits", "permits", "queue", "tickets", "breaker", "spent", "rate", "pauses", "ledger",
-    "calls", "sums", "board", "probe",
+    "answer", "flight", "landed", "limits", "permits", "queue", "tickets", "breaker", "spent", "rate", "pauses",
+    "ledger", "calls", "sums", "board", "probe",
 )  # fmt: skip
 
 PATTERNS = tuple(

@@ -14,7 +14,7 @@ from blackboard import doors, keys, wire
 from blackboard.blobs import Blobs
 from blackboard.board import Board
 from blackboard.changes import ChangeReader
-from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender, resent
+from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender, Sender, resent
 from blackboard.connect import check_server, connect
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
@@ -52,11 +52,13 @@ class RedisStore:
         if cluster:
             spread = ClusterSender(commands)
             self._new_line = lambda: ClusterCoalescer(spread)
-            self._changes = ChangeReader(spread, cluster=True)
+            self.reads: Sender = spread
+            """Carries blocking reads, which must hold up no other command; each ends within four seconds."""
         else:
             line = Pipe(commands.connection_pool)
             self._new_line = lambda: line
-            self._changes = ChangeReader(PoolSender(blocking.connection_pool), cluster=False)
+            self.reads = PoolSender(blocking.connection_pool)
+        self._changes = ChangeReader(self.reads, cluster=cluster)
         self._listeners: list[Listener] = []
         self._hub = ProgressHub(blocking)
         self._widened = False
