@@ -8,7 +8,7 @@ from typing import Final
 
 from blackboard.levels import Where
 from knowledge_sources.models.evidence import Quotes
-from knowledge_sources.models.words import LONGEST_REASON, Dropped, invented, plain, sentence
+from knowledge_sources.models.words import LONGEST_REASON, Dropped, foreign, invented, plain, sentence
 
 MOST_PLACES: Final = 3
 
@@ -35,8 +35,12 @@ def borne_out(text: str, evidence: Sequence[tuple[int, str]], quotes: Quotes, dr
     if not places:
         dropped("without words that are on the page they are said to be on")
         return None
-    if invented(said, page_texts(quotes, places)):
+    texts = page_texts(quotes, places)
+    if invented(said, texts):
         dropped("with a number or an address that is not on the pages it rests on")
+        return None
+    if foreign(said, texts):
+        dropped("in words that are not on the pages it rests on")
         return None
     return Borne(said, places)
 
@@ -49,10 +53,10 @@ def page_texts(quotes: Quotes, places: Iterable[Where]) -> list[str]:
 
 def reason_of(text: str, places: Sequence[Where], quotes: Quotes, *more: str) -> str:
     """What a model gives as its reason; "" where that names a number or an address which neither those pages nor the
-    texts that it was shown hold. The numbers of the pages may be named."""
+    texts that it was shown hold, or speaks of something else. The numbers of the pages may be named."""
     reason = plain(text, LONGEST_REASON)
-    pages = " ".join(str(place.page) for place in places)
-    return "" if invented(reason, (*page_texts(quotes, places), pages, *more)) else reason
+    texts = (*page_texts(quotes, places), " ".join(str(place.page) for place in places), *more)
+    return "" if invented(reason, texts) or foreign(reason, texts) else reason
 
 
 def _confidence(quotes: Quotes, place: Where) -> float:

@@ -8,13 +8,22 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from knowledge_sources.words import STOPWORDS
+
 LONGEST_SENTENCE: Final = 600
 LONGEST_REASON: Final = 300
+KNOWN_SHARE: Final = 1 / 3
+"""Of a sentence's words must be on the pages it rests on. Sentences in words of their own share more than half."""
+BEGINNING: Final = 5
 
 _NUMBER = re.compile(r"\d+(?:[.,'’:/\-\u00a0\u202f]\d+)*")
 _DATE = re.compile(r"\d+(?:[:/\-]\d+)+|\d{1,2}\.\d{1,2}\.\d{2,4}")
 _DECIMALS = re.compile(r"[.,]0{1,2}\Z")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+|www\.\S+|[^\s@<>]+@[^\s@<>]+\.\w+", re.IGNORECASE)
+_WIDE = re.compile(r"[\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af]")
+_WORD = re.compile(r"[^\W_\u0e00-\u0eff\u2e80-\u9fff\uac00-\ud7af]+")
+_CODE = re.compile(r"(?=\S{16})(?=\S*[^\W_])\S*[-_/=+\\]\S*")
+"""So long without a space, and no plain word: a key, a path, something encoded."""
 _AROUND = ".,;:!?()[]<>\"'“”‘’"
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 _JOINERS = frozenset("\u200c\u200d")
@@ -38,11 +47,12 @@ def sentence(text: str) -> str:
 
 
 def invented(said: str, texts: Iterable[str]) -> bool:
-    """Whether something names a number or an address (URL, e-mail) that none of the texts holds.
+    """Whether something names a number, an address (URL, e-mail) or a code that none of the texts holds.
 
     Numbers are compared by their digits, so that 1,920.00, 1.920 and 1920 are one; a date by each of its numbers.
     """
-    numbers, addresses = _NUMBER.findall(said), [_bare(found) for found in _ADDRESS.findall(said)]
+    numbers = _NUMBER.findall(said)
+    addresses = [_bare(found) for found in (*_ADDRESS.findall(said), *_CODE.findall(said))]
     if not numbers and not addresses:
         return False
     sources = list(texts)
@@ -53,6 +63,25 @@ def invented(said: str, texts: Iterable[str]) -> bool:
         form for text in sources for number in _NUMBER.findall(text) for form in (*_whole(number), *_parts(number))
     }
     return not all(_is_known(number, known) for number in numbers)
+
+
+def foreign(said: str, texts: Iterable[str]) -> bool:
+    """Whether hardly a word of it is in the texts: it then speaks of something else, whatever it quotes beside.
+
+    Words of four letters and more, and numbers, are compared by how they begin, so that endings do not matter; those of
+    scripts without spaces sign by sign.
+    """
+    words = _stems(said)
+    if not words:
+        return False
+    shown = set[str]().union(*map(_stems, texts))
+    return len(words & shown) < KNOWN_SHARE * len(words)
+
+
+def _stems(text: str) -> set[str]:
+    words = (word for word in _WORD.findall(text.casefold()) if word not in STOPWORDS)
+    found = {word[:BEGINNING] for word in words if len(word) >= 4 or word[0].isdigit()}
+    return found.union(_WIDE.findall(text))
 
 
 def _is_known(number: str, known: set[str]) -> bool:
