@@ -20,6 +20,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, overload
 from pydantic_settings import BaseSettings
 
 from blackboard.levels import Child, Level
+from blackboard.models import LanguageModel
 
 T = TypeVar("T")
 Read = TypeVar("Read", covariant=True)
@@ -204,6 +205,11 @@ class Source:
     def is_loop(self) -> bool:
         """Whether it closes a loop (declares max_rounds)."""
         return self.max_rounds is not None
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether it is handed a language model: what it reads may leave this machine."""
+        return LanguageModel in self.injected.values()
 
     @property
     def binding_input(self) -> Input | None:

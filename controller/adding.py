@@ -13,6 +13,7 @@ from blackboard.ports import Store
 from controller.backfill import backfilled, has_source, with_source
 from controller.graph import graph_of
 from controller.pinned import Backfill
+from controller.policy import policy_of
 from controller.values import InvalidValue, SourcePresent
 
 TRIES = 64
@@ -31,7 +32,10 @@ class Adding:
         self._source = sources[name]
 
     def check(self, head: Mapping[str, str]) -> None:
-        """Raises SourcePresent."""
+        """Raises SourcePresent, InvalidValue."""
+        if not policy_of(head.get("policy", "")).allows(self._source):
+            words = f"{self._source.name} asks a language model, and models are off on this board: submit it again with them"
+            raise InvalidValue([("/source", words)])
         if has_source(head, self._source, shadow=self._task.shadow):
             raise SourcePresent(
                 f"{self._source.name}@{self._source.version} is on the board already",

@@ -14,12 +14,14 @@ from controller.tracks import Binding, State, Track
 
 ABLE = ("ready", "retry")
 """States in which a binding could be acted on."""
+OPEN = frozenset((*ABLE, "waiting", "under_way"))
+"""States out of which a result may still come."""
 
 
 def weighed(plan: Plan, track: Track, binding: Binding, state: State, note: str) -> tuple[State, str]:
     """The state of a binding once bids, rivals and the budget are taken into account."""
     source = track.node.source
-    binding.bid = None
+    binding.bid, binding.surpassed = None, False
     if state in ABLE and source.bid is not None:
         try:
             binding.bid = plan.conditions.bid(source, binding, plan.levels)
@@ -37,13 +39,17 @@ def weighed(plan: Plan, track: Track, binding: Binding, state: State, note: str)
     tell_rivals(plan, track, binding, state)
     if state in ABLE and (winner := awarded(plan, contest, binding.id)) != source.name:
         return "outbid", _lost(contest, plan.rivals(source.name, binding.id), source.name, winner)
+    if contest.mixed and state in ("done", "failed") and (better := _surpassed_by(plan, contest, binding, source.name)):
+        binding.surpassed = True
+        return (state, note) if state == "failed" else ("outbid", f"{better} did it better")
     return state, note
 
 
 def tell_rivals(plan: Plan, track: Track, binding: Binding, state: State) -> None:
     """Have the others look again when what a binding could do by itself, offers or has done is not what they were told."""
     run = binding.finished
-    stand = (state, binding.bid, quality(run.activation) if run is not None and state == "done" else None)
+    made = quality(run.activation) if run is not None and state == "done" else None
+    stand = (state, binding.bid, made, binding.lapsed)
     if stand == binding.stand:
         return
     binding.stand = stand
@@ -56,6 +62,9 @@ def tell_rivals(plan: Plan, track: Track, binding: Binding, state: State) -> Non
 def awarded(plan: Plan, contest: Contest, id: str) -> str:
     """The source that has, or is to be given, a binding; "" when a result that does is there already."""
     rivals = plan.rivals(contest.sources[0], id)
+    best = max((_made(rival) for rival in rivals.values()), default=-1.0)
+    # What gave way to a better result would only come to the same again.
+    rivals = {name: rival for name, rival in rivals.items() if rival.lapsed is None or rival.lapsed > best}
     for rival in rivals.values():
         if does(contest, rival):
             return ""
@@ -66,9 +75,28 @@ def awarded(plan: Plan, contest: Contest, id: str) -> str:
     for wanted in ABLE:
         order = contest.ranked({name: rival.bid or UNKNOWN for name, rival in rivals.items() if rival.alone == wanted})
         for name in order:
-            if contest.market or not _waits_before(contest, rivals, name):
+            if not _is_held_back(contest, rivals, name):
                 return name
     return ""
+
+
+def _made(rival: Binding) -> float:
+    """How good what it did is; less than anything where it did nothing."""
+    return quality(rival.finished.activation) if rival.alone == "done" and rival.finished is not None else -1.0
+
+
+def _surpassed_by(plan: Plan, contest: Contest, binding: Binding, source: str) -> str:
+    """Whose result takes the place of this one: a better one that does, or the best once nobody else may act; ""."""
+    rivals = plan.rivals(source, binding.id)
+
+    def rank(name: str) -> tuple[float, bool, str]:
+        return _made(rivals[name]), name in contest.first, name
+
+    best = max(rivals, key=rank)
+    if best == source or rivals[best].alone != "done":
+        return ""
+    left = any(rival.alone in OPEN and rival.lapsed is None for rival in rivals.values())
+    return "" if left and not does(contest, rivals[best]) else best
 
 
 def does(contest: Contest, binding: Binding) -> bool:
@@ -80,6 +108,13 @@ def does(contest: Contest, binding: Binding) -> bool:
     )
 
 
+def _is_held_back(contest: Contest, rivals: Mapping[str, Binding], name: str) -> bool:
+    """Whether somebody must come to an end first."""
+    if contest.first and name not in contest.first:
+        return any(rivals[other].alone in OPEN for other in contest.first if other in rivals)
+    return not contest.market and _waits_before(contest, rivals, name)
+
+
 def _waits_before(contest: Contest, rivals: Mapping[str, Binding], name: str) -> bool:
     """Whether somebody who comes first in a declared order may still act."""
     before = contest.sources[: contest.sources.index(name)]
@@ -89,8 +124,12 @@ def _waits_before(contest: Contest, rivals: Mapping[str, Binding], name: str) ->
 def _lost(contest: Contest, rivals: Mapping[str, Binding], name: str, winner: str) -> str:
     if not winner:
         done = next((other for other, rival in rivals.items() if does(contest, rival)), "")
-        return f"{done} did it well enough" if done else "those before it in the order may still act"
-    if not contest.market:
+        if done:
+            return f"{done} did it well enough"
+        if rivals[name].lapsed is not None:
+            return f"{max(rivals, key=lambda other: _made(rivals[other]))} did it better"
+        return "those before it in the order may still act"
+    if not contest.market or (winner in contest.first and name not in contest.first):
         return f"{winner} comes before it in the order for {contest.level}"
     mine, theirs = (contest.utility(_offered(rivals[who])) for who in (name, winner))
     return f"{winner} was awarded it: its bid is worth {theirs:.3f}, this one {mine:.3f}"
@@ -111,7 +150,9 @@ def fittest(plan: Plan, contest: Contest, binding: Binding, source: str) -> tupl
     bids = {name: rival.bid or UNKNOWN for name, rival in rivals.items() if rival.alone == binding.alone}
     order = contest.ranked(bids)
     standings = plan.standings[contest.level]
-    barred = {name for name in order if standings.left_out(name)} if contest.market else set()
+    # Where it is settled who goes first, how they did does not move the others up.
+    by_bids = contest.market and not contest.first
+    barred = {name for name in order if standings.left_out(name)} if by_bids else set()
     winner = next((name for name in order if name not in barred), source)
     losing = []
     for name, rival in rivals.items():

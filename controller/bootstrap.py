@@ -41,6 +41,7 @@ from controller.rerun import Bytes, Rerun
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
+from knowledge_sources.llm.settings import ModelSettings, read_settings
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
 
@@ -170,16 +171,16 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     wakeups = WakeUps(queue, lambda: client_of(settings.queue_url or url, connections=1))
     stack.push_async_callback(wakeups.close)
     work = Work(store=store, reads=Elsewhere(store.line), directory=directory, wakeups=wakeups, settings=settings)
-    desk = Desk(store, blobs, found, settings)
-    accounts = _accounts(store)
+    asked = read_settings()
+    desk = Desk(store, blobs, found, settings, models=asked.configured)
+    accounts = _accounts(store, asked)
     return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts)
 
 
-def _accounts(store: RedisStore) -> Accounts:
+def _accounts(store: RedisStore, asked: ModelSettings) -> Accounts:
     from knowledge_sources.llm.accounts import Books
-    from knowledge_sources.llm.settings import read_settings
 
-    return Books(store.line(0), read_settings())
+    return Books(store.line(0), asked)
 
 
 async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from blackboard.contract import Source
+from controller.policy import DEFAULT, Policy
 
 
-def begin_with(
-    sources: Iterable[Source], named: Collection[str] = (), contested: Collection[str] = ()
-) -> dict[str, Source]:
+def begin_with(sources: Iterable[Source], named: Collection[str] = (), policy: Policy = DEFAULT) -> dict[str, Source]:
     """By name: the sources that are `named`, or where none are, all that are there by default.
 
-    `contested` are the levels for which a policy says how sources compete: everyone who contributes to one of them is
-    there then, by default or not, because a competition needs its rivals.
+    Where the policy says how sources compete for a level, everyone who contributes to it is there, by default or not,
+    because a competition needs its rivals. Those that ask a language model are there where the policy asks for models, by
+    default or not, and nowhere else.
     """
     if named:
         return {source.name: source for source in sources if source.name in named}
-    levels = frozenset(contested)
+    levels = policy.strategy.keys()
     return {
         source.name: source
         for source in sources
-        if source.default or any(kind.level in levels for kind in source.outputs)
+        if policy.allows(source)
+        and (source.asks_model or source.default or any(kind.level in levels for kind in source.outputs))
     }
 
 

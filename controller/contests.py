@@ -14,6 +14,7 @@ from typing import Any
 from blackboard.contract import Bid, Source
 from blackboard.entries import Activation
 from blackboard.errors import ContractError
+from controller.modes import floor_of, is_mixed, ordered
 from controller.policy import Policy
 
 STREAK = 3
@@ -40,6 +41,10 @@ class Contest:
     floor: float
     price_usd: float
     price_second: float
+    first: frozenset[str] = frozenset()
+    """Those that go before the others, however they bid."""
+    mixed: bool = False
+    """Whether models and local sources compete: of what they made of a binding the best alone stays."""
 
     def utility(self, bid: Bid) -> float:
         """What a bid is worth: its value less what its cost and latency are worth."""
@@ -49,13 +54,16 @@ class Contest:
         """Bidders, best first."""
         if not self.market:
             return [name for name in self.sources if name in bids]
-        return sorted(bids, key=lambda name: (-self.utility(bids[name]), name))
+        return sorted(bids, key=lambda name: (name not in self.first, -self.utility(bids[name]), name))
 
 
 def find_contests(
     sources: Mapping[str, Source], contributors: Mapping[str, Sequence[str]], policy: Policy
 ) -> dict[str, Contest]:
-    """Source -> the contest it takes part in. Raises ContractError for a strategy that these sources cannot follow."""
+    """Source -> the contest it takes part in: by strategy, else by how models take part in a level.
+
+    Raises ContractError for a strategy that these sources cannot follow.
+    """
     found: dict[str, Contest] = {}
     for level, strategy in sorted(policy.strategy.items()):
         if strategy == "opportunistic":
@@ -81,8 +89,38 @@ def find_contests(
                     floor=policy.floor.get(level, 0.0),
                     price_usd=policy.price.usd,
                     price_second=policy.price.second,
+                    mixed=is_mixed(sources, rivals),
                 )
+    _add_modes(found, sources, contributors, policy)
     return found
+
+
+def _add_modes(
+    found: dict[str, Contest],
+    sources: Mapping[str, Source],
+    contributors: Mapping[str, Sequence[str]],
+    policy: Policy,
+) -> None:
+    """Contests that nobody declared: who competes by a strategy, or for another level, is left alone."""
+    for level in sorted(contributors) if policy.asks_models else ():
+        if level in policy.strategy or policy.mode(level) == "off":
+            continue
+        names = [name for name in contributors[level] if name not in found and not _stands_apart(sources[name], level)]
+        for rivals in _by_binding(sources, names):
+            if not is_mixed(sources, rivals):
+                continue
+            market = policy.mode(level) == "auto"
+            contest = Contest(
+                level,
+                ordered(sources, rivals, policy, level),
+                market=market,
+                floor=floor_of(policy, level),
+                price_usd=policy.price.usd,
+                price_second=policy.price.second,
+                first=frozenset(name for name in rivals if not sources[name].asks_model) if market else frozenset(),
+                mixed=True,
+            )
+            found.update(dict.fromkeys(rivals, contest))
 
 
 def _by_binding(sources: Mapping[str, Source], names: Sequence[str]) -> list[tuple[str, ...]]:

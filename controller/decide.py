@@ -140,6 +140,8 @@ def _started(plan: Plan, able: list[tuple[Track, Binding]]) -> list[Step]:
             bid = binding.bid or UNKNOWN
             number = plan.standings[contest.level].made + awards[contest.level]
             more["award"] = {"level": contest.level, "n": number, **offer(contest, bid), "losing": losing}
+            if contest.mixed and (taken := _taken(plan, winner, binding)):
+                more["award"]["taken"] = taken
         if budget.usd is not None:
             if reserved_out(plan.purse(track.node.name), budget, reserved[is_shadow(track.node.name)], binding.bid):
                 continue
@@ -152,6 +154,12 @@ def _started(plan: Plan, able: list[tuple[Track, Binding]]) -> list[Step]:
             if contest is not None:
                 awards[contest.level] += 1
     return steps
+
+
+def _taken(plan: Plan, source: str, binding: Binding) -> list[str]:
+    """Keys that hold what rivals made of the binding: until it is clear whose stays, both must be there."""
+    rivals = plan.rivals(source, binding.id)
+    return sorted(key for name, rival in rivals.items() if name != source for key in rival.outputs)
 
 
 def _has_room(track: Track, binding: Binding, steps: list[Step]) -> bool:

@@ -18,12 +18,18 @@ from blackboard.ports import Store
 from controller.adding import TRIES, Adding
 from controller.choice import begin_with, idle_without
 from controller.graph import compile_graph
+from controller.modes import unheard
 from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
 from controller.values import FIXED, EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
 from controller.views import BoardView
+
+UNCONFIGURED = (
+    "no language model is configured here: set ANTHROPIC_API_KEY, or BLACKBOARD_MODEL_BASE_URL for a server of your own "
+    "(docs/models.md); or ask for models off"
+)
 
 
 class Putter(Protocol):
@@ -69,7 +75,11 @@ class Written:
 class Desk:
     """Every method may raise what the store raises; those on a board raise BoardGone when the tenant has no such board."""
 
-    def __init__(self, store: Store, blobs: Putter, sources: Sequence[Source], settings: Settings) -> None:
+    def __init__(
+        self, store: Store, blobs: Putter, sources: Sequence[Source], settings: Settings, *, models: bool = False
+    ) -> None:
+        """`models`: whether there is a language model to ask."""
+        self._models = models
         self._store = store
         self._blobs = blobs
         self._settings = settings
@@ -93,12 +103,13 @@ class Desk:
             raise BoardGone("there is no such board")
         return BoardView(board, head)
 
-    def check(self, document: Submission) -> dict[str, str]:
+    def check(self, document: Submission, *, inherits: bool = False) -> dict[str, str]:
         """The sources a board for it would begin with, name -> version.
 
-        Raises InvalidValue when a source or goal is unknown, or no chosen source contributes to a goal.
+        `inherits`: its policy is another board's, that was checked. Raises InvalidValue when a source or goal is unknown,
+        no chosen source contributes to a goal, or models are asked for and none is configured.
         """
-        errors = []
+        errors = [] if inherits else self._check_models(document)
         for at, name in enumerate(document.sources):
             if name not in self._sources:
                 errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
@@ -107,7 +118,7 @@ class Desk:
                 errors.append((f"/shadow/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
             elif name in document.sources:
                 errors.append((f"/shadow/{at}", "it is among the sources, too"))
-        chosen = begin_with(self._sources.values(), document.sources, document.policy.strategy)
+        chosen = begin_with(self._sources.values(), document.sources, document.policy)
         if not document.sources:
             chosen = {name: source for name, source in chosen.items() if name not in document.shadow}
         if not chosen and not errors:
@@ -136,7 +147,7 @@ class Desk:
 
     def _check_policy(self, document: Submission, chosen: Mapping[str, Source]) -> list[tuple[str, str]]:
         """What these sources cannot follow, as (pointer, words)."""
-        if not document.policy.strategy:
+        if not document.policy.strategy and not document.policy.asks_models:
             return []
         levels = {level for source in chosen.values() for level in self._outputs[source.name]}
         for level in document.policy.strategy:
@@ -147,8 +158,23 @@ class Desk:
         try:
             compile_graph(chosen.values(), document.goal, document.policy)
         except ContractError as error:
-            return [("/strategy", f"{error}{f'; {error.hint}' if error.hint else ''}")]
+            where = "/strategy" if document.policy.strategy else "/models"
+            return [(where, f"{error}{f'; {error.hint}' if error.hint else ''}")]
         return []
+
+    def _check_models(self, document: Submission) -> list[tuple[str, str]]:
+        """Models that are asked for and not there, and sources that would ask one although they are off."""
+        policy = document.policy
+        if policy.asks_models and not self._models:
+            return [("/models", UNCONFIGURED)]
+        errors = unheard(policy, self._sources.values())
+        for field, names in (("sources", document.sources), ("shadow", document.shadow)):
+            for at, name in enumerate(names):
+                if name in self._sources and not policy.allows(self._sources[name]):
+                    errors.append(
+                        (f"/{field}/{at}", f"{name} asks a language model: submit it with models auto or always")
+                    )
+        return errors
 
     async def submit(self, document: Submission) -> BoardView:
         """Make a board for a document. Raises InvalidValue, see `check`."""

@@ -11,7 +11,7 @@ import asyncio
 import math
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -34,6 +34,8 @@ MOST_CALLS = 50
 MOST_STALES = 10
 MOST_LOSSES = 3
 LONGEST_BACKOFF_S = 60.0
+LONGEST_KEY = 120
+"""Of a key that is put beside another: a name must stay within the grammar."""
 TOLD = frozenset({"error", "retry_at", "dead", "quality", "said", "calls", "deferred"})
 """Words on an activation that hold for one record only."""
 
@@ -95,6 +97,8 @@ class Fenced:
     """Whose contributions these are: the source's, or its shadow's."""
     _prefix: str = field(default="", init=False)
     """What stands before the keys of a shadow's contributions."""
+    _taken: frozenset[str] = field(default=frozenset(), init=False)
+    """Keys under which a rival's result stands."""
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -104,6 +108,14 @@ class Fenced:
     def __post_init__(self) -> None:
         self._owner = str(self.activation.data.get("source", self.source.name))
         self._prefix = f"{self._owner}." if is_shadow(self._owner) else ""
+        self._taken = frozenset(self.activation.data.get("award", {}).get("taken", ()))
+
+    def placed(self, key: str) -> str:
+        """Where a contribution goes: beside what a rival made of the same binding, until it is clear whose stays."""
+        return f"{key[: LONGEST_KEY - len(self._owner)]}.{self._owner}" if key in self._taken else key
+
+    def _place(self, puts: Iterable[Put]) -> list[Put]:
+        return [replace(put, key=self.placed(put.key)) if put.key in self._taken else put for put in puts]
 
     def _check_losses(self) -> None:
         """Raises PermanentFailure when too many of its workers were lost for another to try."""
@@ -119,12 +131,13 @@ class Fenced:
             raise Moved  # a claim made twice, its first answer lost, reads what is there the second time
 
     async def _finish(self, status: str) -> str:
+        self._buffer = self._place(self._buffer)
         writes: list[Put | Retract] = [*self._buffer]
         if self._prefix or not self.source.revises:
             named = {put.key for put in self._buffer}
             left = {*self.activation.data.get("previous", ()), *self.claimed.wrote} - self._produced - named
             writes += [Retract(key, self._owner) for key in sorted(left)]
-        record = self._record(status, wrote=sorted(self._named), **self._quality())
+        record = self._record(status, wrote=sorted(map(self.placed, self._named)), **self._quality())
         await self._commit("contribution.committed", puts=writes, agenda=record, checked=True)
         for _ in range(TURNS):
             await asyncio.sleep(0)
@@ -214,6 +227,8 @@ class Fenced:
         checked: bool = False,
     ) -> Answer:
         epoch = self.activation.epoch
+        if self._taken:
+            puts = [replace(put, key=self.placed(put.key)) if isinstance(put, Put) else put for put in puts]
         if "award" in self.activation.data:
             self._weigh(puts)
         self.answer = answer = await self.store.commit(

@@ -173,7 +173,7 @@ def graph_of(head: Mapping[str, str], sources: Iterable[Source]) -> Graph:
     policy = policy_of(head.get("policy", ""))
     if head.get("backfill"):
         # Strategies were for the sources of the whole board.
-        policy = Policy(budget=policy.budget)
+        policy = Policy(budget=policy.budget, models=policy.models)
     graph = compile_graph(board.sources, board.goal, policy, board.shadows)
     if board.goal or head.get("backfill"):
         return graph

@@ -24,7 +24,7 @@ from blackboard.ports import Store
 from controller.desk import Desk, Putter, Submission
 from controller.family import renewed
 from controller.kin import BY_PARENT, children_of
-from controller.policy import DEFAULT, policy_of
+from controller.policy import Policy, policy_of
 from controller.retry import UPLOAD
 from controller.settings import Settings
 from controller.values import InvalidValue
@@ -89,8 +89,7 @@ class Openings:
                 tenant=parent.head.get("tenant", ""),
                 goal=tuple(goal) or tuple(word for word in parent.head.get("goal", "").split(",") if word),
                 sources=tuple(sources) or self._inherited(parent),
-                # Strategies name levels and sources: they hold for the same ones only.
-                policy=DEFAULT if goal or sources else policy_of(parent.head.get("policy", "")),
+                policy=_policy(parent, others=bool(goal or sources)),
             )
             child = self._opened[called] = await self._find(parent, called, wanted, data)
             return child
@@ -167,7 +166,7 @@ class Openings:
 
     async def _create(self, parent: Board, board: str, name: str, wanted: Submission, data: bytes) -> None:
         try:
-            sources = self._opener.desk.check(wanted)
+            sources = self._opener.desk.check(wanted, inherits=True)
         except InvalidValue as error:
             raise PermanentFailure(f"{name!r} was not opened: {error}", hint=error.hint) from error
         await self._opener.blobs.put(data)
@@ -218,6 +217,12 @@ def _lineage(board: Board) -> list[str]:
     above = [sha256 for sha256 in board.head.get("lineage", "").split(",") if sha256]
     own = orjson.loads(board.values[UPLOAD]).get("sha256", "") if UPLOAD in board.values else ""
     return [*above, own] if own else above
+
+
+def _policy(parent: Board, *, others: bool) -> Policy:
+    """A child's policy. Strategies name levels and sources: they hold for the same ones only."""
+    above = policy_of(parent.head.get("policy", ""))
+    return Policy(models=above.models) if others else above
 
 
 def _check_lineage(parent: Board, sha256: str) -> None:

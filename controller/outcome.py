@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from blackboard.entries import name_of
 from controller.backfill import inherited
+from controller.modelwork import model_work
 from controller.plan import Plan
 from controller.spending import is_paid
 from controller.tracks import BOARD, Binding, Track
@@ -116,6 +117,8 @@ def outcome(plan: Plan, slug: str, reason: str) -> dict[str, Any]:
     }
     if tokens := plan.spent.tokens + below.get("tokens", 0):
         said["tokens"] = tokens
+    if work := model_work(plan):
+        said["models"] = work
     if below:
         said["children"] = below
     if left_out := _left_out(plan):

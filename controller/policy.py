@@ -8,9 +8,16 @@ from typing import Annotated, Literal, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from blackboard.contract import Source
+
 LevelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 SourceName = Annotated[str, Field(max_length=64)]
 Strategy = Literal["opportunistic", "market"] | Annotated[list[SourceName], Field(min_length=1, max_length=50)]
+
+
+Mode = Literal["off", "auto", "always"]
+Modes = Mode | Annotated[dict[LevelName, Mode], Field(max_length=50)]
+"""For every level, or level by level; those not named are off."""
 
 
 class _Frozen(BaseModel):
@@ -42,13 +49,30 @@ class Policy(_Frozen):
     """Level -> confidence below which an awarded result does not do, and the next bidder is asked."""
     price: Price = Price()
     budget: Budget = Budget()
+    models: Modes = "off"
+    """Whether sources that ask a language model take part: `off` (none of them), `auto` (where the local ones are not sure
+    enough), `always` (before the local ones, which are the fallback). See controller.modes."""
 
     @model_validator(mode="after")
     def _floors_have_a_contest(self) -> Self:
-        idle = [level for level in self.floor if self.strategy.get(level, "opportunistic") == "opportunistic"]
-        if idle:
-            raise ValueError(f"a floor for {idle[0]} needs a strategy for it: market, or an order of sources")
+        for level in self.floor:
+            strategy = self.strategy.get(level)
+            if strategy == "opportunistic" or (strategy is None and self.mode(level) == "off"):
+                raise ValueError(f"a floor for {level} needs a strategy for it: market, or an order of sources")
         return self
+
+    def mode(self, level: str) -> Mode:
+        """How models take part in a level, a shadow's own included."""
+        return self.models if isinstance(self.models, str) else self.models.get(level.rpartition(".")[2], "off")
+
+    @property
+    def asks_models(self) -> bool:
+        """Whether any level is not off."""
+        return self.models != "off" if isinstance(self.models, str) else any(m != "off" for m in self.models.values())
+
+    def allows(self, source: Source) -> bool:
+        """Whether a source may work on the board: one that asks a model only where a level of its own is not off."""
+        return not source.asks_model or any(self.mode(kind.level) != "off" for kind in source.outputs)
 
     def text(self) -> str:
         """The form a board's head keeps: JSON without what is left at its default."""

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+import orjson
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from controller.policy import Modes
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -69,6 +72,10 @@ class Settings(BaseSettings):
     backoff_s: Positive = 1.0
     """Base of the full-jitter back-off between attempts; it doubles up to a minute."""
 
+    models: Annotated[Modes, NoDecode] = "off"
+    """How language models take part where a submission does not say: `off`, `auto`, `always`, or JSON, level -> one of
+    them. A key that happens to lie in the environment sends no document anywhere."""
+
     trusted: Annotated[tuple[str, ...], NoDecode] = ()
     """Third parties' sources that run in the worker itself; the others run in processes with limits."""
     plugin_memory_bytes: Annotated[int, Field(ge=128 * 1024 * 1024)] = 1024 * 1024 * 1024
@@ -92,6 +99,11 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, given: object) -> object:
         return tuple(word for word in given.replace(",", " ").split()) if isinstance(given, str) else given
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _modes(cls, given: object) -> object:
+        return orjson.loads(given) if isinstance(given, str) and given.lstrip().startswith("{") else given
 
     @field_validator("plugins", mode="before")
     @classmethod

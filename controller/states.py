@@ -16,6 +16,7 @@ from typing import Any
 from blackboard.entries import level_of
 from blackboard.levels import Child
 from controller.awards import tell_rivals, unaffordable, weighed
+from controller.contests import quality
 from controller.graph import Node
 from controller.plan import Plan
 from controller.tracks import Binding, Run, State, Track, sums_match
@@ -185,6 +186,7 @@ def _touch_followers(plan: Plan, track: Track, binding: Binding, before: tuple[t
 
 def _state(plan: Plan, track: Track, binding: Binding, is_open: bool) -> tuple[State, str]:
     node, run = track.node, binding.latest
+    binding.lapsed = None
     if (
         run is not None
         and run.activation.under_way
@@ -220,11 +222,16 @@ def _verdict(plan: Plan, node: Node, binding: Binding) -> tuple[State, str] | No
             return ("failed" if run.finished else "retry"), error
         if node.source.is_loop or plan.keeps(node.name, binding, run):
             return "done", ""
+        if node.name in plan.graph.contests:
+            binding.lapsed = quality(run.activation)
     return None
 
 
 def _unwanted(plan: Plan, node: Node, binding: Binding) -> tuple[State, str] | None:
-    """What the source's precondition says of the binding, unless it holds."""
+    """What the source's precondition says of the binding, unless it holds; and whether models take part at all."""
+    if node.source.asks_model and not plan.graph.policy.allows(node.source):
+        # However it came here, by another version or by hand: a document goes to a model only where that was asked for.
+        return "skipped", "it asks a language model, and models are off on this board"
     if node.source.when is None:
         return None
     try:

@@ -117,8 +117,13 @@ class Binding:
     """None when its outputs are as they will be; else the activation that writes them anew, "" before there is one."""
     queued: tuple[int, float] | None = None
     """The rank it is queued with while it is ready."""
-    stand: tuple[State | Literal[""], Bid | None, float | None] = ("", None, None)
-    """Where it stands in a contest: the state it would be in if nobody competed, its bid, how good what it did is."""
+    stand: tuple[State | Literal[""], Bid | None, float | None, float | None] = ("", None, None, None)
+    """Where it stands in a contest: the state it would be in if nobody competed, its bid, how good what it did is, and
+    how good what it would do once more was."""
+    lapsed: float | None = None
+    """How good the result on its present inputs was, whose entries gave way to a better one's."""
+    surpassed: bool = False
+    """Whether what it made gives way to what another one made of the same binding."""
     bid: Bid | None = None
     """What its source offers for it, once it could act."""
 
@@ -245,6 +250,8 @@ def obsolete_outputs(track: Track, binding: Binding) -> list[str]:
     run = binding.finished
     if track.node.source.is_loop:
         return []
+    if binding.surpassed:
+        return sorted(binding.outputs)
     if binding.state == "done" and run is not None and run.wrote is not None:
         return [key for key in sorted(binding.outputs) if key.partition("~")[0] not in run.wrote]
     if binding.state not in ("skipped", "failed", "outbid"):

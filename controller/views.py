@@ -57,6 +57,7 @@ class BoardView:
             "policy": orjson.loads(head.get("policy") or "{}"),
             "links": links(self.id),
         }
+        shown["models"] = shown["policy"].get("models", "off")
         for name in ("shadow", "backfill"):
             if head.get(name):
                 shown[name] = orjson.loads(head[name])
@@ -168,6 +169,7 @@ def source_view(source: Source) -> dict[str, Any]:
         "trusted": source.trusted,
         "required": source.required,
         "default": source.default,
+        "asks_model": source.asks_model,
         "cost": source.cost,
         "timeout_s": source.timeout,
         "idle_timeout_s": source.idle_timeout,

@@ -107,7 +107,7 @@ async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_jso
             existing([Path(f"{asked.what}@{asked.revision}")])
         (file,) = existing([Path(asked.what)])
         installed = find_sources(plugins=settings.plugins)[0]
-        others = [each for each in installed if each.name != source.name and each.default]
+        others = [each for each in installed if each.name != source.name and each.default and not each.asks_model]
         async with open_bench() as bench:
             upstream = await _read(bench, source, others, file)
             outcomes = await run_alone(bench, source, asked.binding, isolated=asked.isolated)

@@ -17,6 +17,7 @@ from controller.commands.options import (
     Floors,
     Goal,
     Json,
+    ModelsOption,
     Only,
     Plugins,
     PriceOption,
@@ -64,6 +65,7 @@ def analyze(
     floor: Floors = None,
     price: PriceOption = "",
     budget: BudgetOption = "",
+    models: ModelsOption = "",
     as_json: Json = False,
     plugins: Plugins = None,
     data: Data = None,
@@ -72,10 +74,10 @@ def analyze(
 
     Boards are kept in the data directory: `show`, `why`, `log` and `replay` work on their ids afterwards.
     """
-    policy = policy_json(strategy, floor, budget, price)
-    asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline, "policy": policy}
     # Somebody waits for the prompt: what runs after the last report is not worth a long drain.
     settings = settings_from(data, drain_s=2.0, plugins=plugins)
+    policy = policy_json(strategy, floor, budget, price, models, otherwise=settings.models)
+    asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline, "policy": policy}
     code = console.run(_analyze(existing(files), asked, settings, as_json=as_json, debug=ctx.obj.debug))
     raise typer.Exit(code)
 
@@ -176,7 +178,7 @@ async def _result(service: Service, file: Path, id: str, tracker: Tracker) -> Re
 
 def _print(result: Result, *, titled: bool) -> None:
     from controller.bootstrap import render
-    from controller.commands.telling import entry_rows
+    from controller.commands.telling import entry_rows, models_line
 
     board, outcome = result.board, result.outcome
     if titled:
@@ -187,6 +189,8 @@ def _print(result: Result, *, titled: bool) -> None:
         console.out(console.columns(entry_rows(board), header=("entry", "version", "sure", "owner", "size")) + "\n")
     if outcome.get("coverage"):
         console.out(console.coverage_table(outcome["coverage"]) + "\n")
+    if outcome.get("models"):
+        console.out(f"models: {models_line(outcome['models'])}\n")
     if result.code:
         console.say(f"{result.file}: {board.status}: {outcome.get('reason', 'no reason is known')}")
     for each in outcome.get("degraded", ()) if board.status == "completed" else ():

@@ -71,6 +71,17 @@ BudgetOption = Annotated[
     typer.Option("--budget", metavar="usd=1,tokens=1000,wall_s=60", help="What it may cost; then the best there is."),
 ]
 
+ModelsOption = Annotated[
+    str,
+    typer.Option(
+        "--models",
+        metavar="off|auto|always",
+        help="Language models: none, where the local sources are not sure, or first. Or by level: "
+        "summary=auto,verdict=always [env: BLACKBOARD_MODELS].",
+        show_default=False,
+    ),
+]
+
 PriceOption = Annotated[
     str,
     typer.Option(
@@ -79,8 +90,24 @@ PriceOption = Annotated[
 ]
 
 
-def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: str, price: str = "") -> dict[str, Any]:
-    """The options as the members a submission has. Raises UsageError that names what is off."""
+def modes(text: str) -> Any:
+    """`auto`, or `summary=auto,verdict=always` as a mapping. Raises UsageError."""
+    return dict(_pair(word, "--models") for word in words(text)) if "=" in text else text.strip()
+
+
+def policy_json(
+    strategies: list[str] | None,
+    floors: list[str] | None,
+    budget: str,
+    price: str = "",
+    models: str = "",
+    *,
+    otherwise: Any = None,
+) -> dict[str, Any]:
+    """The options as the members a submission has. `otherwise`: the models where none were named, if that is known here.
+
+    Raises UsageError that names what is off.
+    """
     from pydantic import BaseModel, ValidationError
 
     from blackboard.errors import UsageError
@@ -97,6 +124,8 @@ def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: 
         for word in words(text):
             name, number = _pair(word, f"--{member}")
             given[member][name] = number
+    # Where the service decides, whether a floor has a contest is its to say, too.
+    given["models"] = modes(models) if models else otherwise or "auto"
     try:
         policy = Policy.model_validate(given)
     except ValidationError as error:
@@ -107,7 +136,12 @@ def policy_json(strategies: list[str] | None, floors: list[str] | None, budget: 
         if first["type"] == "extra_forbidden" and known is not None:
             raise UsageError(f"{where}: there is none", hint=f"there are {', '.join(known.model_fields)}") from error
         raise UsageError(f"{where or 'the options'}: {first['msg']}", hint="see `--help` for the form") from error
-    return policy.model_dump(mode="json", exclude_defaults=True)
+    said = policy.model_dump(mode="json", exclude_defaults=True)
+    if models:
+        said["models"] = policy.models
+    elif otherwise is None:
+        said.pop("models", None)
+    return said
 
 
 def _pair(word: str, option: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from controller.commands.options import (
     Floors,
     Goal,
     Json,
+    ModelsOption,
     Only,
     PriceOption,
     Shadow,
@@ -53,6 +54,7 @@ def submit(
     floor: Floors = None,
     price: PriceOption = "",
     budget: BudgetOption = "",
+    models: ModelsOption = "",
     timeout: Timeout = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
@@ -65,11 +67,16 @@ def submit(
         "deadline_s": "" if deadline is None else f"{deadline:.3f}",
         "priority": priority,
         "hold": "review" if hold else "",
-        **{name: json.dumps(value) for name, value in policy_json(strategy, floor, budget, price).items()},
+        **{name: _in_form(value) for name, value in policy_json(strategy, floor, budget, price, models).items()},
     }
     asked = {name: value for name, value in options.items() if value}
     code = console.run(_within(timeout, _submit(existing(files), asked, wait, as_json, url)))
     raise typer.Exit(code)
+
+
+def _in_form(value: Any) -> str:
+    """A member of a submission as a field of a form."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 async def _submit(files: list[Path], asked: dict[str, str], wait: bool, as_json: bool, url: str) -> int:

@@ -17,6 +17,7 @@ from blackboard.events import LogRecord
 from blackboard.replay import Diff
 from blackboard.writing import referred
 from controller.kin import children_of
+from controller.modelwork import done_by
 from controller.why import waiting
 
 NAMED = 4
@@ -119,6 +120,8 @@ def summary_of(board: Board, last: int) -> list[tuple[str, str]]:
     rows += [
         ("degraded", f"{each['source']} on {each['binding']}: {each['reason']}") for each in outcome.get("degraded", ())
     ]
+    if work := models_of(board, outcome):
+        rows.append(("models", models_line(work)))
     if not outcome:
         rows += [
             ("waits", f"{each.data['source']} on {each.data['binding']} {waiting(each.data)}")
@@ -126,6 +129,39 @@ def summary_of(board: Board, last: int) -> list[tuple[str, str]]:
             if "deferred" in each.data and "retry_at" in each.data
         ]
     return rows
+
+
+def models_of(board: Board, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """What models did, so far or in all; empty where they were not asked for."""
+    if "models" in outcome:
+        return dict(outcome["models"])
+    policy = orjson.loads(board.head.get("policy") or "{}")
+    if policy.get("models", "off") == "off":
+        return {}
+    return {"mode": policy["models"], **done_by(map(Activation.parse, board.agenda, board.agenda.values()))}
+
+
+def models_line(work: Mapping[str, Any]) -> str:
+    """The mode, the steps that models did, what they cost, and what was avoided."""
+    mode = work["mode"]
+    words = [mode if isinstance(mode, str) else ", ".join(f"{level} {how}" for level, how in mode.items())]
+    words.append(_steps(work["steps"]))
+    if work["calls"] or work["kept"]:
+        kept = f" and {work['kept']} kept answers" if work["kept"] else ""
+        words.append(f"{_count(work['calls'], 'call')}{kept}, {work['tokens']:,} tokens, {work['usd']:.4f} USD")
+    avoided = work.get("avoided", {})
+    if avoided.get("steps"):
+        words.append(f"avoided: {_steps(avoided['steps'])}, about {avoided['usd']:.4f} USD")
+    return "; ".join(words)
+
+
+def _steps(steps: Mapping[str, int]) -> str:
+    named = ", ".join(f"{source} {count}" for source, count in steps.items())
+    return f"{_count(sum(steps.values()), 'step')}{f' ({named})' if named else ''}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def in_space(board: Board, space: str) -> Board:

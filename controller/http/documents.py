@@ -19,7 +19,7 @@ from controller.http.multipart import Multipart, Part
 from controller.http.problems import Problem, described
 from controller.http.sniff import contradicts, declares_entities
 from controller.http.strict_json import loads
-from controller.policy import Policy
+from controller.policy import Modes, Policy
 
 router = APIRouter(prefix="/v1", tags=["documents"])
 
@@ -31,7 +31,7 @@ SNIFFED = 1024
 """Bytes looked at before a file is kept."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 LISTS = ("goal", "sources", "shadow")
-OBJECTS = ("strategy", "floor", "price", "budget")
+OBJECTS = ("strategy", "floor", "price", "budget", "models")
 
 
 @router.post(
@@ -138,14 +138,14 @@ def _submission(request: Request, options: DocumentOptions, **document: Any) -> 
         deadline_s=options.deadline_s,
         priority=options.priority,
         hold=options.hold,
-        policy=_policy(options),
+        policy=_policy(options, api_of(request).settings.models),
         **document,
     )
 
 
-def _policy(options: DocumentOptions) -> Policy:
+def _policy(options: DocumentOptions, models: Modes) -> Policy:
     try:
-        return options.policy()
+        return options.policy(models)
     except ValidationError as error:
         raise Problem("validation-error", errors=[("/floor", error.errors()[0]["msg"])]) from error
 
@@ -160,7 +160,7 @@ def _options(fields: dict[str, str]) -> DocumentOptions:
         text = fields["deadline_s"].strip()
         found["deadline_s"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) else text
     for name in OBJECTS:
-        if name in found:
+        if name in found and not (name == "models" and not fields[name].lstrip().startswith("{")):
             try:
                 found[name] = loads(fields[name].encode())
             except Problem as problem:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from controller.policy import Budget, LevelName, Policy, Price, Strategy
+from controller.policy import Budget, LevelName, Modes, Policy, Price, Strategy
 
 Millis = Annotated[int, Field(description="Milliseconds since 1970, by the server's clock.")]
 
@@ -41,9 +41,23 @@ class DocumentOptions(Options):
     price: Annotated[Price, Field(description="What a dollar and a second are worth, in expected value.")] = Price()
     budget: Annotated[Budget, Field(description="What the board may cost; then the best partial result.")] = Budget()
 
-    def policy(self) -> Policy:
-        """What is asked of control. Raises ValidationError."""
-        return Policy(strategy=self.strategy, floor=self.floor, price=self.price, budget=self.budget)
+    models: Annotated[
+        Modes | None,
+        Field(
+            description="How language models take part: `off`, `auto` or `always`, or level -> one of them; null: as the "
+            "service is set up."
+        ),
+    ] = None
+
+    def policy(self, models: Modes = "off") -> Policy:
+        """What is asked of control. `models`: where it does not say. Raises ValidationError."""
+        return Policy(
+            strategy=self.strategy,
+            floor=self.floor,
+            price=self.price,
+            budget=self.budget,
+            models=models if self.models is None else self.models,
+        )
 
 
 class TextDocument(DocumentOptions):
@@ -54,7 +68,8 @@ class TextDocument(DocumentOptions):
 
 
 class FileDocument(DocumentOptions):
-    """A file to analyse. In a form, lists are separated by commas; `strategy`, `floor`, `price` and `budget` are JSON."""
+    """A file to analyse. In a form, lists are separated by commas; `strategy`, `floor`, `price` and `budget` are JSON, and
+    so is `models` unless it is one word."""
 
     file: Annotated[str, Field(json_schema_extra={"format": "binary"})]
 
@@ -102,6 +117,10 @@ class Outcome(BaseModel):
     coverage: dict[str, dict[str, str]] = {}
     cost_usd: float = 0.0
     partial: bool = False
+    models: Annotated[
+        dict[str, Any] | None,
+        Field(description="Where models were asked for: the mode, what they did and cost, and what was avoided."),
+    ] = None
     children: Annotated[
         dict[str, float] | None,
         Field(description="How many child boards came to what, and what they and the boards below them cost."),
@@ -141,6 +160,7 @@ class BoardModel(BaseModel):
     filename: str | None = None
     goal: list[str]
     sources: dict[str, str]
+    models: Annotated[Modes, Field(description="How language models take part in it.")] = "off"
     shadow: dict[str, str] | None = None
     backfill: dict[str, Any] | None = None
     priority: Literal["interactive", "batch"]

@@ -47,6 +47,7 @@ class RemoteRun(Fenced):
         name, (_, keys) = self._owner, said(self.activation)
         parsed = {key: Header.parse(text) for key, text in headers.items()}
         self._named.update(keys)
+        keys = tuple(map(self.placed, keys))
         for key in keys:
             header = parsed.get(key)
             landed = key if header is not None and header.owner == name else f"{key}~{name}"

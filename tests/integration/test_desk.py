@@ -185,7 +185,7 @@ async def test_retry_of_an_open_board(store: Store, desk: Desk) -> None:
     again = state.activation("report.1")
     assert again is not None
     assert (again.status, again.epoch, dict(again.data)) == (
-        "pending", 4, {"source": "report", "binding": "board", "version": "1", "n": 1},
+        "pending", 4, {"source": "report", "binding": "board", "version": "1", "n": 1, "returned": 4},
     )  # fmt: skip
     _, due = await store.due(int(board.partition("-")[0]))
     assert [(row.board, row.name) for row in due] == [(board, "report.1")]

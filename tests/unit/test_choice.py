@@ -8,6 +8,7 @@ from blackboard import Each, Layer, Reading, Report, Source, knowledge_source
 from blackboard.errors import ContractError
 from controller.choice import begin_with
 from controller.graph import graph_of
+from controller.policy import Policy
 from controller.views import source_view
 
 
@@ -39,11 +40,11 @@ def test_who_is_not_there_by_default_is_not_there() -> None:
 
 def test_whoever_is_named_is_there() -> None:
     assert list(begin_with(SOURCES, ("quick",))) == ["quick"]
-    assert list(begin_with(SOURCES, ("gist", "careful"), ("reading",))) == ["careful", "gist"]
+    assert list(begin_with(SOURCES, ("gist", "careful"), Policy(strategy={"reading": "market"}))) == ["careful", "gist"]
 
 
 def test_a_competition_has_its_rivals() -> None:
-    assert list(begin_with(SOURCES, (), {"reading": "market"})) == ["careful", "quick"]
+    assert list(begin_with(SOURCES, (), Policy(strategy={"reading": "market"}))) == ["careful", "quick"]
 
 
 def test_a_view_says_whether_it_is_there_by_default() -> None:
