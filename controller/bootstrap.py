@@ -34,6 +34,7 @@ from controller.isolated import Isolation
 from controller.loop import Controller
 from controller.opening import Opener
 from controller.queue import ENQUEUE, POP, Queue
+from controller.recording import recorder
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
@@ -62,6 +63,8 @@ class Service:
     queue: Queue
     work: Work
     accounts: Accounts
+    asked: ModelSettings
+    """What is set about models."""
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -174,7 +177,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     asked = read_settings()
     desk = Desk(store, blobs, found, settings, models=asked.configured)
     accounts = _accounts(store, asked)
-    return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts)
+    return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked)
 
 
 def _accounts(store: RedisStore, asked: ModelSettings) -> Accounts:
@@ -246,6 +249,7 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
 
 
 async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
+    from knowledge_sources.llm.fleet import open_gateway
     from knowledge_sources.ocr import OcrSettings
 
     settings = service.settings
@@ -260,6 +264,9 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
     stack.push_async_callback(tokens.aclose)
     local = service.directory.local
     chosen = [source for source in local if not settings.only or source.name in settings.only]
+    gateway = await stack.enter_async_context(
+        open_gateway(service.asked, service.store.line(0), service.store.reads, service.blobs)
+    )
     unknown = set(settings.only) - {source.name for source in local}
     if unknown or not chosen:
         known = ", ".join(source.name for source in local)
@@ -280,6 +287,8 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
         isolation=isolation,
         settings=settings,
         opener=Opener(service.store, service.blobs, service.desk, settings),
+        models=gateway,
+        record=recorder(service.store, service.blobs),
     )
     service.worker = worker
     service.queue.attach(worker)

@@ -11,7 +11,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -48,11 +48,11 @@ class Link:
 
 
 class Gateway:
-    """See the module. No chain: recordings alone answer."""
+    """See the module. `chain` is made when a model is first asked; where it is empty, recordings alone answer."""
 
     def __init__(
         self,
-        chain: Sequence[Link],
+        chain: Callable[[], Sequence[Link]],
         *,
         answers: Answers,
         ledger: Ledger,
@@ -60,7 +60,8 @@ class Gateway:
         settings: ModelSettings,
         recordings: Recordings | None = None,
     ) -> None:
-        self._chain = tuple(chain)
+        self._make_chain = chain
+        self._made: tuple[Link, ...] | None = None
         self._answers = answers
         self._ledger = ledger
         self._prices = prices
@@ -75,11 +76,17 @@ class Gateway:
     @property
     def model(self) -> str:
         """The name of the model asked first."""
-        return self._chain[0].model if self._chain else self.settings.names[0]
+        return self.settings.names[0]
+
+    @property
+    def _chain(self) -> tuple[Link, ...]:
+        if self._made is None:
+            self._made = tuple(self._make_chain())
+        return self._made
 
     async def close(self) -> None:
         """End connections."""
-        for attempts in {id(link.attempts): link.attempts for link in self._chain}.values():
+        for attempts in {id(link.attempts): link.attempts for link in self._made or ()}.values():
             await attempts.close()
 
     async def count(self, request: Request) -> int:

@@ -101,6 +101,11 @@ class ModelSettings(BaseSettings):
         return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
 
     @property
+    def has_server(self) -> bool:
+        """Whether there is a server to ask: a key, or an address that may need none."""
+        return bool(self.api_key.get_secret_value()) or self.base_url.rstrip("/") != ANTHROPIC
+
+    @property
     def configured(self) -> bool:
         """Whether there is a server to ask: a key, or an address that may need none."""
         return bool(self.api_key.get_secret_value()) or self.base_url.rstrip("/") != ANTHROPIC or bool(self.cassette)

@@ -216,7 +216,7 @@ class Parts:
             Link(Attempts(transport, shared, self.settings, as_it_is), model) for model, transport in chain.items()
         ]
         self.gateway = Gateway(
-            links,
+            lambda: links,
             answers=self.answers,
             ledger=self.ledger,
             prices=FakePrices(),

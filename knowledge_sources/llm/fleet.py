@@ -1,0 +1,72 @@
+"""The gateway of one process, put together: its servers, and what it shares with the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from blackboard.blobs import Blobs
+from blackboard.coalesce import Coalescer, Sender
+from knowledge_sources.llm.answers import KeptAnswers
+from knowledge_sources.llm.attempts import Attempts, Shared
+from knowledge_sources.llm.breaker import FleetBreaker
+from knowledge_sources.llm.calls import Request
+from knowledge_sources.llm.caps import SpendingCaps
+from knowledge_sources.llm.cassette import Cassette
+from knowledge_sources.llm.flight import Flights
+from knowledge_sources.llm.gateway import Gateway, Link
+from knowledge_sources.llm.ledger import RedisLedger
+from knowledge_sources.llm.limits import FleetLimits
+from knowledge_sources.llm.ports import Recordings
+from knowledge_sources.llm.prefixes import Prefixes
+from knowledge_sources.llm.prices import PriceTable
+from knowledge_sources.llm.settings import ModelSettings
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: ModelSettings, line: Coalescer, reads: Sender, blobs: Blobs, *, recordings: Recordings | None = None
+) -> AsyncIterator[Gateway]:
+    """A gateway until the block ends; leaving it waits until every call is settled.
+
+    `line` carries what the fleet shares, `reads` what blocks. `recordings`: asked before any model, instead of the cassette
+    that is set. Where no server is set, recordings alone answer. Raises UsageError for settings that cannot be.
+    """
+    async with AsyncExitStack() as stack:
+        prices, ledger = PriceTable(settings.prices), RedisLedger(line)
+        limits, breaker, caps = FleetLimits(line, settings), FleetBreaker(line), SpendingCaps(line, settings)
+        answers = KeptAnswers(Flights(line, reads), blobs, keep_s=settings.answers_s)
+        for part in (answers, ledger, caps, breaker, limits):
+            stack.push_async_callback(part.close)
+        shared = Shared(limits, breaker, caps, prices, ledger, Prefixes(line))
+        gateway = Gateway(
+            lambda: list(_chain(settings, shared)),
+            answers=answers,
+            ledger=ledger,
+            prices=prices,
+            settings=settings,
+            recordings=recordings or cassette_of(settings),
+        )
+        stack.push_async_callback(gateway.close)
+        yield gateway
+
+
+def cassette_of(settings: ModelSettings) -> Recordings | None:
+    """The folder of recorded answers that is set, if one is."""
+    return Cassette(settings.cassette, record=settings.cassette_record) if settings.cassette else None
+
+
+def _chain(settings: ModelSettings, shared: Shared) -> Iterator[Link]:
+    if not settings.has_server:
+        return
+    # Here, because the vendor's client takes its time to import, and most boards ask no model.
+    from knowledge_sources.llm.transport import AnthropicTransport
+
+    for provider in (None, *settings.fallbacks):
+        attempts = Attempts(AnthropicTransport.of(settings, provider), shared, settings, _as_it_is)
+        for model in provider.models if provider else settings.names:
+            yield Link(attempts, model)
+
+
+async def _as_it_is(request: Request) -> Request:
+    return request
