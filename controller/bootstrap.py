@@ -38,7 +38,7 @@ from controller.recording import recorder
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
-from controller.rerun import Bytes, Rerun
+from controller.rerun import Bytes, Replies, Rerun
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
@@ -139,10 +139,23 @@ async def open_bench(behind: Blobs | None = None) -> AsyncIterator[Bench]:
 async def open_rerun(
     source: Source, records: Sequence[LogRecord], whole: Callable[[Board, str], Awaitable[bytes]], kept: Bytes
 ) -> AsyncIterator[Rerun]:
-    """A source's code, to be run on the inputs of a recorded board, handed what a worker hands in. See Rerun."""
+    """A source's code, to be run on the inputs of a recorded board, handed what a worker hands in. See Rerun.
+
+    A model answers what is recorded on that board, and nothing else.
+    """
+    from knowledge_sources.llm.recorded import recorded_models
+    from knowledge_sources.llm.recordings import BoardRecordings, Watched
+    from knowledge_sources.llm.settings import ModelSettings
+
+    recordings, asking = BoardRecordings(records, kept), ModelSettings()
+
+    def replies(activation: str) -> Replies:
+        watched = Watched(recordings.of(activation))
+        return Replies(recorded_models(watched, asking), watched.missing)
+
     sandboxes, isolation = Sandboxes(), Isolation(Settings())
     try:
-        yield Rerun(source, whole, kept, {Sandboxes: sandboxes}, isolation)
+        yield Rerun(source, whole, kept, {Sandboxes: sandboxes}, isolation, replies)
     finally:
         await sandboxes.close()
         await isolation.close()

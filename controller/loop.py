@@ -31,7 +31,7 @@ from controller.turns import Desk, Meet, Turns
 
 log = structlog.get_logger(__name__)
 
-NO_DECISION = frozenset({"activation.claimed", "contribution.refused"})
+NO_DECISION = frozenset({"activation.claimed", "contribution.refused", "llm.called"})
 """Records that cannot change what to do next."""
 
 

@@ -58,12 +58,12 @@ class Verdict:
     """Digests of questions that no recording answers."""
 
 
-class Replies(Protocol):
-    """Where the questions of one activation go: recorded answers alone."""
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Where the questions of one activation go: recorded answers alone. `missing`: digests of those never recorded."""
 
     models: Models
     missing: Sequence[str]
-    """Digests of questions asked that were never recorded."""
 
 
 class Bytes(Protocol):
@@ -77,7 +77,7 @@ class Bytes(Protocol):
 class Rerun:
     """One source over one log. `whole`: a value that the log only refers to; `kept`: documents.
 
-    `replies`: see Replies; None where there is no model at hand.
+    `replies`: for an activation; None where no model is at hand.
     """
 
     source: Source
@@ -85,7 +85,7 @@ class Rerun:
     kept: Bytes | None
     services: Mapping[Any, Any]
     isolation: Isolation | None = None
-    replies: Callable[[], Replies] | None = None
+    replies: Callable[[str], Replies] | None = None
 
     async def over(self, id: str, records: Iterable[LogRecord]) -> list[Verdict]:
         """Run every finished activation of the source again. In the order they ended. Raises LogError, UsageError."""
@@ -111,7 +111,7 @@ class Rerun:
         board = store.new_id("rerun")
         claimed = Claimed("claimed", 1, 0, _fresh(recorded.activation), reads)
         assert claimed.activation is not None
-        replies = self.replies() if self.replies is not None else None
+        replies = self.replies(recorded.activation.id) if self.replies is not None else None
         unfit = await self._unfit(store, board, claimed)
         if unfit:
             return await self._compare(recorded, {}, None, unfit, ())

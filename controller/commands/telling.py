@@ -69,8 +69,28 @@ def _head(record: LogRecord) -> str:
     )
 
 
+def _call(said: Mapping[str, Any]) -> str:
+    """A call of a model: for whom, what came of it, what it took."""
+    whose = f"{said.get('source', '')} on {said.get('binding', '')} asked {said.get('model', '')}".strip()
+    prompt = f" ({said['prompt']})" if said.get("prompt") else ""
+    tokens = {name: int(count) for name, count in (said.get("tokens") or {}).items()}
+    cached = tokens.get("cache_read", 0)
+    words = [str(said.get("outcome", "")) + (f" ({_short(said['failure'])})" if said.get("failure") else "")]
+    if total := tokens.get("input", 0) + cached + tokens.get("cache_write", 0):
+        words.append(f"{total:,} tokens in" + (f" ({cached:,} of them cached)" if cached else ""))
+    if tokens.get("output"):
+        words.append(f"{tokens['output']:,} out")
+    if said.get("outcome") not in ("cache", "recording"):
+        words.append("cost unknown" if said.get("usd") is None else f"${said['usd']:g}")
+    if said.get("saved_usd"):
+        words.append(f"${said['saved_usd']:g} saved")
+    return f"{whose}{prompt}: {', '.join(words)}"
+
+
 def _body(record: LogRecord) -> str:
     said = record.say()
+    if record.type == "llm.called":
+        return _call(said)
     error = said.get("error")
     if isinstance(error, dict):
         return str(error.get("message", ""))
