@@ -33,6 +33,7 @@ from controller.hearing import RunHearer
 from controller.inputs import Decoder
 from controller.isolated import Isolation
 from controller.queue import Wake
+from controller.recording import recorder
 from controller.settings import Settings
 from controller.turns import Desk, Turns
 from controller.why import Reason, why_board
@@ -130,6 +131,7 @@ class Bench:
         }
         self._isolation = isolation or Isolation(Settings())
         self._models = models
+        self._record = recorder(self.store, self.store.blobs)
         self._wakes = Wakes()
         self._slots = asyncio.Semaphore(at_once)
         self._heard: list[LogRecord] = []
@@ -227,7 +229,9 @@ class Bench:
             services[contract.Spending] = spent
             if self._models is not None and LanguageModel in source.injected.values():
                 caller = Caller("bench", self.id, activation.id, activation.epoch, source.name, binding)
-                services[LanguageModel] = self._models.of_run(caller, RunHearer(self.store, caller, spent))
+                services[LanguageModel] = self._models.of_run(
+                    caller, RunHearer(self.store, caller, spent, self._record(caller))
+                )
             run = WatchedRun(
                 self.store, source, self.id, activation, claimed, 0.0, services, decoder, self._isolation, spent=spent
             )
