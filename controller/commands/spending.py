@@ -91,8 +91,8 @@ async def _show(board: str, day: str, as_json: bool, url: str, data: Data) -> No
 
     if board and day:
         raise UsageError("--board and --day do not go together", hint="a board's calls are few enough to show all")
-    async with _reader(url, data) as reader:
-        shown = await _whole(reader, board) if board else await reader.day(day)
+    async with reader_of(url, data) as reader:
+        shown = await whole(reader, board) if board else await reader.day(day)
     if as_json:
         console.out_json(shown)
     elif board:
@@ -101,7 +101,8 @@ async def _show(board: str, day: str, as_json: bool, url: str, data: Data) -> No
         _print_day(shown)
 
 
-async def _whole(reader: Reader, board: str) -> dict[str, Any]:
+async def whole(reader: Reader, board: str) -> dict[str, Any]:
+    """All of a board's calls."""
     shown = page = await reader.calls(board, "")
     while page["next_cursor"]:
         page = await reader.calls(board, page["next_cursor"])
@@ -111,7 +112,8 @@ async def _whole(reader: Reader, board: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _reader(url: str, data: Path | None) -> AsyncIterator[Reader]:
+async def reader_of(url: str, data: Path | None) -> AsyncIterator[Reader]:
+    """From the service at `url`, else from what the settings name."""
     if url:
         from controller.commands.client import Client
 
@@ -197,7 +199,7 @@ def _print_sums(shown: dict[str, Any]) -> None:
         f"{_usd(totals['cache_saved_usd'])} USD saved"
     )
     if totals["unpriced"]:
-        console.say(f"{totals['unpriced']} calls have no known price, and are in no sum")
+        console.say(f"calls whose price nobody knows, and which are in no sum: {totals['unpriced']}")
 
 
 def _sum(each: dict[str, Any]) -> Sequence[str]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from blackboard.errors import BoardGone, UsageError
 from blackboard.store import RedisStore
+from controller.commands import spending as command
 from controller.http.spending_models import CallList, SpendingModel
 from knowledge_sources.llm.accounts import Books
 from knowledge_sources.llm.calls import NANO, Usage
@@ -130,6 +132,21 @@ async def test_a_board_s_calls(spending: Spending) -> None:
     assert [each["id"] for each in first.json()["items"]] == ["c1", "c2", "c3"]
     onward = first.headers["link"].partition(">")[0].removeprefix("<")
     assert [each.id for each in CallList.model_validate(await spending.get(onward)).items] == ["c4"]
+
+
+async def test_the_command_reads_the_same_from_a_service(spending: Spending, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = await spending.served.submit()
+    await fill(spending, board)
+    monkeypatch.setattr(command, "PAGE", 3)
+    async with command.reader_of(spending.served.base, None) as reader:
+        assert await reader.day("2026-11-21") == await spending.get("/v1/spending")
+        shown = await command.whole(reader, board)
+        assert [each["id"] for each in shown["items"]] == ["c1", "c2", "c3", "c4"]
+        assert shown == await spending.get(f"/v1/boards/{board}/calls")
+        with pytest.raises(UsageError, match="must be a day"):
+            await reader.day("yesterday")
+        with pytest.raises(BoardGone):
+            await command.whole(reader, OTHER)
 
 
 async def test_what_is_no_board_or_no_cursor(spending: Spending) -> None:

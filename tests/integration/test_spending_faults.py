@@ -59,14 +59,15 @@ async def never_over(caps: SpendingCaps) -> None:
                 assert level.settled + level.open <= level.cap
 
 
-async def test_processes_that_are_killed_leave_no_cap_passed_and_no_call_unaccounted(redis_url: str) -> None:
-    rng = random.Random(7)
+async def trial(redis_url: str, seed: int, *, rounds: int) -> None:
+    """Processes that spend are killed at random moments; then what is left is looked at."""
+    rng = random.Random(seed)
     started = day_of(int(time.time() * 1000))
     async with line_to(redis_url) as line:
         clock = Clock(time.time())
         caps, ledger = SpendingCaps(line, settings(**GIVEN), clock=clock), RedisLedger(line)
-        for round in range(2):
-            fleet = [Spender(redis_url, 10 * round + n) for n in range(3)]
+        for round in range(rounds):
+            fleet = [Spender(redis_url, 100 * seed + 10 * round + n) for n in range(3)]
             try:
                 await asyncio.gather(*(each.began() for each in fleet))
                 for each in fleet:
@@ -101,6 +102,16 @@ async def test_processes_that_are_killed_leave_no_cap_passed_and_no_call_unaccou
         assert sum(each.nano or 0 for each in rows.values()) + sum(halves.values()) == level["settled"]
         assert len(rows) > 20
         assert await without_lifetime(line) == []
+
+
+async def test_processes_that_are_killed_leave_no_cap_passed_and_no_call_unaccounted(redis_url: str) -> None:
+    await trial(redis_url, 7, rounds=1)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(20))
+async def test_so_do_they_again_and_again(redis_url: str, seed: int) -> None:
+    await trial(redis_url, seed, rounds=3)
 
 
 async def _all(ledger: RedisLedger, day: str) -> list[Row]:
