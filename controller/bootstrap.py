@@ -29,6 +29,7 @@ from blackboard.sandbox.pool import Sandboxes
 from blackboard.store import RedisStore
 from controller.accounts import Accounts
 from controller.bench import Bench
+from controller.condition import Condition
 from controller.desk import Desk
 from controller.isolated import Isolation
 from controller.loop import Controller
@@ -42,6 +43,10 @@ from controller.rerun import Bytes, Replies, Rerun
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
+from knowledge_sources.llm.accounts import Books
+from knowledge_sources.llm.breaker import FleetBreaker
+from knowledge_sources.llm.caps import SpendingCaps
+from knowledge_sources.llm.condition import ModelCondition, Parts
 from knowledge_sources.llm.settings import ModelSettings, read_settings
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
@@ -65,6 +70,8 @@ class Service:
     accounts: Accounts
     asked: ModelSettings
     """What is set about models."""
+    condition: Condition
+    """Of the language models."""
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -188,15 +195,20 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     stack.push_async_callback(wakeups.close)
     work = Work(store=store, reads=Elsewhere(store.line), directory=directory, wakeups=wakeups, settings=settings)
     asked = read_settings()
-    desk = Desk(store, blobs, found, settings, models=asked.configured)
-    accounts = _accounts(store, asked)
-    return Service(settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked)
+    condition = condition_of(asked, store.line(0))
+    desk = Desk(store, blobs, found, settings, models=condition.configured)
+    accounts = Books(store.line(0), asked)
+    return Service(
+        settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition
+    )
 
 
-def _accounts(store: RedisStore, asked: ModelSettings) -> Accounts:
-    from knowledge_sources.llm.accounts import Books
-
-    return Books(store.line(0), asked)
+def condition_of(models: ModelSettings | None = None, line: Coalescer | None = None) -> Condition:
+    """How the language models stand; without a `line` to a server, what is set about them alone. Raises UsageError."""
+    models = models or read_settings()
+    if line is None or not models.configured:
+        return ModelCondition(models)
+    return ModelCondition(models, Parts(breaker=FleetBreaker(line).state, levels=SpendingCaps(line, models).levels))
 
 
 async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:

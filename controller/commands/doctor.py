@@ -16,7 +16,9 @@ from controller.commands.options import Data, Json, settings_from
 if TYPE_CHECKING:
     from controller.settings import Settings
 
-PACKAGES = ("redis", "arq", "fastapi", "pydantic", "orjson", "obstore", "pypdfium2", "rapidocr", "onnxruntime", "numpy")
+PACKAGES = (
+    "redis", "arq", "fastapi", "pydantic", "orjson", "obstore", "pypdfium2", "rapidocr", "onnxruntime", "numpy", "anthropic",
+)  # fmt: skip
 LEAST_FILES = 1024
 LEAST_MEMORY = 2 * 1024**3
 
@@ -36,7 +38,7 @@ def doctor(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     data: Data = None,
 ) -> None:
-    """Check Python, packages, server, blob store, OCR models, sources and limits. Exit 1 when something would not work."""
+    """Check Python, packages, server, blobs, OCR, sources, language models, limits. Exit 1 if something would not work."""
     checks = console.run(_examine(data))
     failed = any(check.state == "fail" for check in checks)
     if as_json:
@@ -55,7 +57,7 @@ async def _examine(data: Data) -> list[Check]:
     checks = [_python(), *_packages()]
     checks += [check async for check in _server(settings)]
     checks.append(await _blobs(settings))
-    checks += [_guarded("ocr", _ocr), *_sources(settings), *_limits(settings)]
+    checks += [_guarded("ocr", _ocr), *_sources(settings), *await _models(settings), *_limits(settings)]
     return checks
 
 
@@ -181,6 +183,19 @@ def _sources(settings: Settings) -> list[Check]:
     checks = [Check("sources", "ok" if found else "fail", names or "none is installed")]
     checks += [Check("sources", "fail", f"{each.name} ({each.where}): {each.error}") for each in broken]
     return checks
+
+
+async def _models(settings: Settings) -> list[Check]:
+    """What is set about language models. No document and no question leaves this machine for it."""
+    from blackboard.errors import BlackboardError
+    from controller.bootstrap import condition_of
+    from controller.commands.models_found import findings
+
+    try:
+        told = await condition_of().look()
+    except BlackboardError as error:
+        return [Check("models", "fail", str(error), error.hint)]
+    return [Check("models", *finding) for finding in findings(settings.models, told)]
 
 
 def _limits(settings: Settings) -> list[Check]:

@@ -17,6 +17,7 @@ from controller.http import (
     backfills,
     blobs,
     boards,
+    capabilities,
     documents,
     entries,
     events,
@@ -91,7 +92,8 @@ def create_app(service: Api) -> FastAPI:
     )
     app.state.api = service
     resources = (
-        documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, spending, health,
+        documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, spending,
+        capabilities, health,
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.

@@ -18,6 +18,7 @@ from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
 from controller.accounts import Accounts
+from controller.condition import Condition
 from controller.desk import Desk
 from controller.http.problems import Problem
 from controller.remote.directory import Directory
@@ -66,6 +67,8 @@ class Api(Protocol):
     def work(self) -> Work: ...
     @property
     def accounts(self) -> Accounts: ...
+    @property
+    def condition(self) -> Condition: ...
     @property
     def settings(self) -> Settings: ...
     @property

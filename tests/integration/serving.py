@@ -17,6 +17,7 @@ from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
 from controller.accounts import Accounts
+from controller.condition import Condition
 from controller.desk import Desk
 from controller.http.server import Server
 from controller.remote.directory import Directory
@@ -61,6 +62,16 @@ class NoRegistrations:
         return 0
 
 
+class NoModels:
+    """A condition without models."""
+
+    configured = False
+
+    async def look(self, *, tenant: str = "", probe: bool = False) -> dict[str, Any]:
+        """Nothing to tell."""
+        return {"configured": False}
+
+
 class NoCalls:
     """Accounts where no model was ever asked."""
 
@@ -93,6 +104,7 @@ class Small:
     sources: Sequence[Source] = SOURCES
     broken: Sequence[Broken] = (Broken("dates", "dates:dates", "ModuleNotFoundError: dates"),)
     accounts: Accounts = NoCalls()  # noqa: RUF009
+    condition: Condition = NoModels()  # noqa: RUF009
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)

@@ -372,7 +372,7 @@ async def test_openapi_describes_the_union_of_events(served: Served) -> None:
     assert {reference.rpartition("/")[2] for reference in references} <= schemas.keys()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     names = [operation["operationId"] for operation in operations]
-    assert len(set(names)) == len(names) == 28
+    assert len(set(names)) == len(names) == 29
     assert all("." in name for name in names)
 
 
