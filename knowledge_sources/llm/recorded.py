@@ -17,7 +17,7 @@ def recorded_models(recordings: Recordings, settings: ModelSettings) -> Models:
     `settings`: windows must be cut as they were when it was recorded, or other questions are asked.
     """
     return Gateway(
-        (), answers=_Unkept(), ledger=_Unwritten(), prices=_Unpriced(), settings=settings, recordings=recordings
+        lambda: (), answers=_Unkept(), ledger=_Unwritten(), prices=_Unpriced(), settings=settings, recordings=recordings
     )
 
 

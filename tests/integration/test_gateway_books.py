@@ -57,7 +57,7 @@ class Books:
             return request
 
         link = Link(Attempts(transport, shared, given, as_it_is), "claude-sonnet-5-5")
-        self.gateway = Gateway([link], answers=FakeAnswers(), ledger=self.ledger, prices=prices, settings=given)
+        self.gateway = Gateway(lambda: [link], answers=FakeAnswers(), ledger=self.ledger, prices=prices, settings=given)
 
     def model(self, caller: Caller) -> LanguageModel:
         """As one source is handed it."""

@@ -1,0 +1,81 @@
+"""Boards whose sources ask a model: a whole service, the real client, and a server that speaks the wire format."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from blackboard.registry import find_sources
+from controller.bootstrap import open_service
+from controller.settings import Settings
+from tests.integration.guests import Open
+from tests.listening import listening
+from tests.models import ModelServer
+
+PAGES = 20
+CONTRACT = "\f".join(
+    f"Clause {n}. Marlow Ltd shall pay {n * 1000} EUR to Tarrant Ltd within {n + 10} days of 3 March 2025. " * 12
+    for n in range(1, PAGES + 1)
+)
+
+
+@asynccontextmanager
+async def serving(
+    redis_url: str, data: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, **more: Any
+) -> AsyncIterator[Open]:
+    """A service whose models are at that server."""
+    words = {"base_url": server.url, "api_key": "sk-test", "names": "claude-haiku-5-5", "backoff_s": "0.01", **more}
+    for name, value in words.items():
+        monkeypatch.setenv(f"BLACKBOARD_MODEL_{name.upper()}", str(value))
+    settings = Settings(redis_url=redis_url, data_dir=data, lease_s=3, sweep_s=0.3, check_s=0.5, backoff_s=0.05)
+    sources, _ = find_sources()
+    async with open_service(settings, sources=sources) as service, listening(service) as (_, client, _):
+        yield Open(service, client)
+
+
+async def submitted(service: Open, text: str, **more: Any) -> str:
+    body = {"text": text, "filename": "contract.txt", **more}
+    answer = await service.client.post("/v1/documents", json=body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+async def records(service: Open, board: str) -> list[dict[str, Any]]:
+    answer = await service.client.get(f"/v1/boards/{board}/log")
+    return [orjson.loads(line) for line in answer.text.splitlines()]
+
+
+async def test_a_board_on_models_ends_and_every_call_is_written_down(
+    redis_url: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(redis_url, tmp_path, model_server, monkeypatch) as service:
+        board = await submitted(service, CONTRACT, models="always")
+        ending = await service.end(board)
+        assert ending["status"] == "completed", ending
+        calls = [record["body"] for record in await records(service, board) if record["type"] == "llm.called"]
+        assert len(model_server.calls) == len([call for call in calls if call["outcome"] == "answered"]) > PAGES
+        spent = (await service.client.get(f"/v1/boards/{board}/calls")).json()
+        assert len(spent["items"]) == len(calls) or spent["next"]
+        assert sum(call["tokens"]["cache_read"] for call in calls) > 0
+    shared = set()
+    for call in model_server.calls:
+        body = orjson.loads(call.body)
+        content = body["messages"][0]["content"]
+        marks = [at for at, block in enumerate(content) if "cache_control" in block]
+        if marks:
+            shared.add(orjson.dumps([body["system"], content[: marks[0] + 1]]))
+    assert len(shared) == 1
+
+
+async def test_nothing_is_asked_unless_a_submission_says_so(
+    redis_url: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(redis_url, tmp_path, model_server, monkeypatch) as service:
+        board = await submitted(service, CONTRACT, strategy={"claim": "market"})
+        assert (await service.end(board))["status"] == "completed"
+    assert not model_server.calls and not model_server.others
