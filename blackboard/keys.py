@@ -34,7 +34,7 @@ key                        type    holds                                        
 `bb:{llm}:landed:all`      stream  which of these questions somebody stopped asking   an hour after the last
 `bb:{llm}:limits:<account>` hash  levels of requests and tokens, what headers said   an hour after the last call
 `bb:{llm}:permits:<account>` zset calls under way -> when they are given up, ms      an hour after the last call
-`bb:{llm}:queue:<account>`  zset  who waits for room -> since when, ms               an hour after the last call
+`bb:{llm}:queue:<account>`  zset  who waits for room -> its place in the line        an hour after the last call
 `bb:{llm}:tickets:<account>` hash who waits for room -> when it is given up, ms      an hour after the last call
 `bb:{llm}:breaker:<endpoint>` hash what calls came to, whether it is open            an hour after the last call
 `bb:{llm}:spent:<whose>`   hash   nano-dollars settled and reserved, by whom         8 days (a day's), 30 days (a board's)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import Redis
 
-from blackboard.coalesce import Coalescer, PoolSender
+from blackboard.coalesce import Coalescer, Command, PoolSender
+from blackboard.errors import OutcomeUnknown, StorageUnavailable
 
 
 class Clock:
@@ -33,6 +36,28 @@ async def line_to(url: str) -> AsyncIterator[Coalescer]:
             yield line
         finally:
             await line.close()
+
+
+class Away(Coalescer):
+    """A line to a server that can be taken away; `lost`: what is sent arrives, and its answer does not."""
+
+    away = False
+    lost = False
+
+    @classmethod
+    def before(cls, line: Coalescer) -> Away:
+        """Over the connections of another line."""
+        return cls(line._sender)
+
+    def issue(self, command: Command) -> asyncio.Future[Any]:
+        """See Coalescer."""
+        if not self.away and not self.lost:
+            return super().issue(command)
+        if self.lost:
+            super().issue(command).add_done_callback(lambda done: done.exception())
+        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused.set_exception(OutcomeUnknown("lost") if self.lost else StorageUnavailable("away"))
+        return refused
 
 
 async def lifetimes(url: str) -> dict[str, int]:

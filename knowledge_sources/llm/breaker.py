@@ -14,7 +14,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal
 
@@ -114,6 +114,8 @@ class FleetBreaker:
             pass
         else:
             self._absorb(circuit, verdict)
+        if verdict.word == "ignored" and verdict.wait_ms > 0:
+            verdict = replace(verdict, word="open")
         if verdict.word != "ignored":
             self._keep(leave.endpoint, verdict)
 

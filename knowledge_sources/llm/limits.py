@@ -34,7 +34,8 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from blackboard import keys
@@ -73,6 +74,7 @@ THROTTLED_S: Final = 10.0
 """After a 429 that does not say."""
 UNSAID_S: Final = 5.0
 """When to come back, where it depends on calls under way."""
+NEAR: Final = 8
 LOCAL: Final = "local-"
 SLACK: Final = 63 / 60
 """What the scripts count, in windows."""
@@ -85,6 +87,21 @@ class _Room:
     keys: tuple[str, str, str, str]
     local: LocalLimits
     away_until: float = 0.0
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def free(self) -> None:
+        """A call of this process is over: those who wait here need not sleep on."""
+        self.freed.set()
+        self.freed = asyncio.Event()
+
+    async def rest(self, seconds: float, ahead: int) -> None:
+        """Sleep until it is time to ask again, or for those near the front, until a call of this process is over."""
+        if ahead > NEAR:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.freed.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +150,7 @@ class FleetLimits:
                 left = end - time.monotonic()
                 if left <= 0 or (answer.wait_ms > left * 1000 and (answer.word == "closed" or not answer.under_way)):
                     break
-                await asyncio.sleep(min(left, _pause_s(answer)))
+                await room.rest(min(left, _pause_s(answer)), answer.ahead)
         except BaseException:
             # Cancelled, or never to fit: the place goes, and so does a permit whose grant was lost on the way.
             self._owe(self._leave(room, permit, 0.0))
@@ -218,6 +235,7 @@ class FleetLimits:
             *said.arguments,
         )
         await self._tell(room, call)
+        room.free()
 
     def _owe(self, call: Call) -> None:
         """Tell the fleet later: a permit it thinks is held would keep its place for minutes."""

@@ -43,7 +43,8 @@ class RateHeaders:
             reset = _rfc3339(words[2])
             # Without the answer's date the two clocks cannot be compared, and a reset would mean nothing.
             rest = None if reset is None or date is None else max(0, reset - date)
-            found.append(Said(_whole(words[0]), _whole(words[1]), rest))
+            # A limit of nothing from a server that does answer is no limit.
+            found.append(Said(_whole(words[0]) or None, _whole(words[1]), rest))
         return cls(date, tuple(found))
 
     @property

@@ -14,12 +14,11 @@ from redis import Redis
 
 from blackboard.coalesce import Coalescer
 from blackboard.embedded import Server
-from blackboard.errors import StorageUnavailable
 from knowledge_sources.llm.breaker import ENTER, TELL, FleetBreaker
 from knowledge_sources.llm.calls import CallFailed
 from knowledge_sources.llm.circuit import Circuit, Outcome, Rules, Verdict
 from knowledge_sources.llm.ports import Endpoint, Pass
-from tests.llm_shared import Clock, lifetimes, line_to
+from tests.llm_shared import Away, Clock, lifetimes, line_to
 
 MODEL = Endpoint("http://one.test", "m")
 RULES = Rules()
@@ -134,26 +133,9 @@ async def test_what_stands_is_kept_by_the_server_and_every_key_goes_away(redis_u
     assert found and all(0 < seconds <= 3600 for seconds in found.values()), found
 
 
-class Away:
-    """A line to a server that can be taken away."""
-
-    def __init__(self, line: Coalescer) -> None:
-        self.line, self.away = line, False
-
-    async def run(self, call: Any) -> Any:
-        if self.away:
-            raise StorageUnavailable("away")
-        return await self.line.run(call)
-
-    def issue(self, command: Any) -> Any:
-        if self.away:
-            raise StorageUnavailable("away")
-        return self.line.issue(command)
-
-
 async def test_while_the_server_is_away_a_process_goes_by_what_it_saw(lines: list[Coalescer]) -> None:
-    clock, door = Clock(), Away(lines[0])
-    here, there = FleetBreaker(door, clock=clock), FleetBreaker(lines[1], clock=clock)  # type: ignore[arg-type]
+    clock, door = Clock(), Away.before(lines[0])
+    here, there = FleetBreaker(door, clock=clock), FleetBreaker(lines[1], clock=clock)
     await call(there, "failed", 20)
     assert await entered(here) == 15
     door.away = True

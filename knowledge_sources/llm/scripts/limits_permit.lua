@@ -182,6 +182,6 @@ elseif free > 0 then
     return answer('granted', 0, 0)
   end
 end
-if not since then redis.call('ZADD', queue, whole(now), permit) end
+if not since then redis.call('ZADD', queue, redis.call('HINCRBY', limits, 'came', 1), permit) end
 redis.call('HSET', tickets, permit, whole(now + ticket_ms) .. '|here|' .. whole(returns))
 return answer(closed > now and 'closed' or 'wait', wait, redis.call('ZRANK', queue, permit))
