@@ -217,7 +217,7 @@ def _call(each: dict[str, Any]) -> Sequence[str]:
     went_in = each["input_tokens"] + each["cache_read_tokens"] + each["cache_write_tokens"]
     cost = "?" if each["usd"] is None else _usd(each["usd"])
     numbers = (went_in, each["cache_read_tokens"], each["output_tokens"], each["latency_ms"])
-    note = each["failure"] or (f"saved {_usd(each['saved_usd'])}" if each["saved_usd"] else "")
+    note = each["failure"] or (f"saved {_usd(each['saved_usd'])}" if each["saved_usd"] > 0 else "")
     return (f"{at:%m-%d %H:%M:%S}", each["source"], each["model"], each["outcome"], *map(str, numbers), cost, note)
 
 
