@@ -28,7 +28,7 @@ def asked(*texts: str, **more: Any) -> dict[str, Any]:
 
 
 async def post(server: ModelServer, body: dict[str, Any], path: str = "/v1/messages") -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=server.url, headers=HEADERS, timeout=5) as client:
+    async with httpx2.AsyncClient(verify=False, base_url=server.url, headers=HEADERS, timeout=5) as client:
         return await client.post(path, json=body)
 
 
@@ -90,7 +90,9 @@ async def test_the_prompt_cache_lives_five_minutes_for_each_account() -> None:
     async with serving(clock=lambda: now) as server:
 
         async def used(body: dict[str, Any], key: str = "sk-test") -> tuple[int, int, int]:
-            async with httpx2.AsyncClient(headers={**HEADERS, "authorization": f"Bearer {key}"}) as client:
+            async with httpx2.AsyncClient(
+                verify=False, headers={**HEADERS, "authorization": f"Bearer {key}"}
+            ) as client:
                 usage = (await client.post(f"{server.url}/v1/messages", json=body)).json()["usage"]
             return usage["input_tokens"], usage["cache_creation_input_tokens"], usage["cache_read_input_tokens"]
 
@@ -152,7 +154,7 @@ async def test_every_error_is_sent_as_it_is_named(model_server: ModelServer, nam
 async def test_connections_are_cut_where_it_says(model_server: ModelServer, name: str, stream: bool) -> None:
     model_server.script(name)
     got = b""
-    async with httpx2.AsyncClient(headers=HEADERS, timeout=5) as client:
+    async with httpx2.AsyncClient(verify=False, headers=HEADERS, timeout=5) as client:
         with pytest.raises(httpx2.HTTPError):
             body = asked("x" * 100, stream=stream)
             async with client.stream("POST", f"{model_server.url}/v1/messages", json=body) as response:
@@ -168,7 +170,7 @@ async def test_connections_are_cut_where_it_says(model_server: ModelServer, name
 @pytest.mark.parametrize("name", ["hangs", "hangs-after-headers", "hangs-midway"])
 async def test_it_hangs_until_the_client_goes(model_server: ModelServer, name: str, stream: bool) -> None:
     model_server.script(name)
-    async with httpx2.AsyncClient(headers=HEADERS, timeout=0.1) as client:
+    async with httpx2.AsyncClient(verify=False, headers=HEADERS, timeout=0.1) as client:
         with pytest.raises(httpx2.ReadTimeout):
             await client.post(f"{model_server.url}/v1/messages", json=asked("x" * 100, stream=stream))
     async with asyncio.timeout(5):
@@ -231,7 +233,7 @@ async def test_it_runs_as_a_process_that_others_steer() -> None:
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().strip()
     try:
-        async with httpx2.AsyncClient(base_url=url, headers=HEADERS) as client:
+        async with httpx2.AsyncClient(verify=False, base_url=url, headers=HEADERS) as client:
             await client.post("/_script", json=["overloaded", {"status": 418, "type": "api_error"}])
             statuses = [(await client.post("/v1/messages", json=asked("x"))).status_code for _ in range(3)]
             assert statuses == [529, 418, 200]

@@ -92,7 +92,7 @@ def _all() -> Iterator[Fault]:
     yield Fault("hangs", hang="connected")
     yield Fault("hangs-after-headers", hang="headers")
     yield Fault("hangs-midway", hang="middle")
-    yield Fault("slow", slow_s=0.05)
+    yield Fault("slow", slow_s=0.02)
     yield Fault("truncated", truncate=True)
     for type in ("overloaded_error", "api_error", "timeout_error", "rate_limit_error", "invalid_request_error"):
         yield Fault(f"midway-{type.removesuffix('_error').replace('_', '-')}", type=type)

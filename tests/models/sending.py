@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +90,8 @@ class Slowly(Scripted):
         async def waiting(message: Any) -> None:
             await send(message)
             if message.get("body"):
-                await asyncio.sleep(self._plan.fault.slow_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), self._plan.fault.slow_s)
 
         await super().__call__(scope, receive, waiting)
 
