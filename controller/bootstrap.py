@@ -152,9 +152,8 @@ async def open_rerun(
     """
     from knowledge_sources.llm.recorded import recorded_models
     from knowledge_sources.llm.recordings import BoardRecordings, Watched
-    from knowledge_sources.llm.settings import ModelSettings
 
-    recordings, asking = BoardRecordings(records, kept), ModelSettings()
+    recordings, asking = BoardRecordings(records, kept), read_settings()
 
     def replies(activation: str) -> Replies:
         watched = Watched(recordings.of(activation))

@@ -6,7 +6,6 @@ Whatever happens, all of them hear of it, cancellation included: what nobody kno
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -133,7 +132,7 @@ class Attempts:
                 reservation = await shared.caps.reserve(caller, worst, board_cap_nano=budget)
                 try:
                     row = Row(
-                        id=secrets.token_hex(12),
+                        id=reservation.id,
                         at=_now(),
                         caller=caller,
                         endpoint=endpoint,
@@ -191,8 +190,9 @@ class Attempts:
         await _quietly(shared.breaker.tell(held.leave, _health(reply, failure)))
         row = self._ended(held, reply, failure, usage)
         assert row.nano is not None
-        await _quietly(shared.caps.settle(held.reservation, row.nano))
+        # In this order: a process that dies in between leaves a call that is reserved too long, not one without its line.
         await _quietly(shared.ledger.end(row))
+        await _quietly(shared.caps.settle(held.reservation, row.nano))
         held.asking.hearer.spent(usd(row.nano), row.usage.total)
         await held.asking.hearer.called(told(row), reply.packed() if reply is not None and failure is None else None)
 
@@ -203,6 +203,8 @@ class Attempts:
         if usage is not None:
             cost = self._shared.prices.cost(model, usage)
             nano = most if cost is None else min(cost, most)
+            if cost is not None and cost > most:
+                log.error("spending.above_reservation", model=model, cost_usd=usd(cost), reserved_usd=usd(most))
         elif failure is not None and failure.billed == "no":
             nano = 0
         unknown = reply is None and (failure is None or (failure.billed == "unknown" and usage is None))

@@ -181,6 +181,9 @@ class SpendingCaps:
         level, cap, settled, open = words[0], *map(int, words[1:4])
         name, setting = NAMES[level]
         told = f"{name} is {usd(cap)}, {usd(settled)} is spent, {usd(open)} set aside; this call may need {usd(nano)}"
+        if level == "day":
+            # What others spend is none of a tenant's business.
+            told = f"{name} does not allow it: this call may need {usd(nano)}"
         if kind == "busy":
             wait = (int(words[4]) - now) / 1000
             # Not all at the same moment.

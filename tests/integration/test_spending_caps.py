@@ -81,8 +81,10 @@ async def test_what_cannot_fit_is_refused_with_all_figures(
         await caps.reserve(caller(), 30 * CENT + 1)
     said = str(refused.value)
     assert said.startswith(level)
-    for figure in ("0.50 USD", "0.20 USD", "0.300000001 USD"):
-        assert figure in said
+    # Of everybody's day a tenant is told what it asked for, not what others spent.
+    for figure in ("0.50 USD", "0.20 USD"):
+        assert (figure in said) == (setting != "day_usd")
+    assert "0.300000001 USD" in said
     assert f"BLACKBOARD_MODEL_{setting_named}" in refused.value.hint
     assert ("2026-11-22 00:00 UTC" in refused.value.hint) == (level != "the board's")
     # Not a nano more, but to the last one.
