@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from functools import cache
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import anthropic
 import httpx2
 
 from blackboard import __version__
 from blackboard.errors import UsageError
+from knowledge_sources.llm.address import address
 from knowledge_sources.llm.calls import Delta, Reply, Request
 from knowledge_sources.llm.failures import Seen, classify, failed
 from knowledge_sources.llm.quoting import Quoting
@@ -70,25 +70,6 @@ class _Bounded(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-
-def address(base_url: str) -> str:
-    """A server's address in the one form that limits, caches and prices go by. Raises UsageError for what is none.
-
-    `/v1` at its end is left away: the client adds it.
-    """
-    try:
-        parts = urlsplit(base_url.strip())
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fine = False
-    hint = "it looks like https://api.anthropic.com or http://127.0.0.1:11434"
-    if not fine or parts.query or parts.fragment:
-        raise UsageError("the address of the model's server is not one", hint=hint)
-    if parts.username is not None or parts.password is not None:
-        raise UsageError("the address of the model's server holds a password", hint="use BLACKBOARD_MODEL_API_KEY")
-    path = parts.path.rstrip("/").removesuffix("/messages").removesuffix("/v1").rstrip("/")
-    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
 class AnthropicTransport:

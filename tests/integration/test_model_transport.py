@@ -13,10 +13,11 @@ import httpx2
 import pytest
 
 from blackboard.errors import UsageError
+from knowledge_sources.llm.address import address
 from knowledge_sources.llm.calls import CallFailed, Reply, Request, Usage
 from knowledge_sources.llm.failures import Seen
 from knowledge_sources.llm.replies import LONGEST, Heard
-from knowledge_sources.llm.transport import LARGEST, STREAM_ABOVE, AnthropicTransport, address
+from knowledge_sources.llm.transport import LARGEST, STREAM_ABOVE, AnthropicTransport
 from tests.models import FAULTS, Fault, ModelServer, Settings, serving
 from tests.models.faults import sent_elsewhere
 
