@@ -32,6 +32,7 @@ from controller.fenced import Ledger
 from controller.hearing import RunHearer
 from controller.inputs import Decoder
 from controller.isolated import Isolation
+from controller.policy import policy_of
 from controller.queue import Wake
 from controller.recording import recorder
 from controller.settings import Settings
@@ -130,7 +131,7 @@ class Bench:
             **(services or {}),
         }
         self._isolation = isolation or Isolation(Settings())
-        self._models = models
+        self.models = models
         self._record = recorder(self.store, self.store.blobs)
         self._wakes = Wakes()
         self._slots = asyncio.Semaphore(at_once)
@@ -171,6 +172,7 @@ class Bench:
         `only`: the activations to run; the others are left on the agenda.
         """
         known = {source.name: source for source in sources}
+        await self._allow(sources)
         settings = {name: settings_of(source) for name, source in known.items()}
         turns = Turns(store=self.store, queue=self._wakes, sources=sources, settings=Settings(), with_store=False)
         desk, decoder = Desk(), Decoder(self.store)
@@ -227,9 +229,9 @@ class Bench:
             services |= loggers(source.injected, source=source.name, board=self.id, binding=binding)
             spent = Ledger()
             services[contract.Spending] = spent
-            if self._models is not None and LanguageModel in source.injected.values():
+            if self.models is not None and LanguageModel in source.injected.values():
                 caller = Caller("bench", self.id, activation.id, activation.epoch, source.name, binding)
-                services[LanguageModel] = self._models.of_run(
+                services[LanguageModel] = self.models.of_run(
                     caller, RunHearer(self.store, caller, spent, self._record(caller))
                 )
             run = WatchedRun(
@@ -238,6 +240,19 @@ class Bench:
             await run.execute()
             if run.failed is not None:
                 self.failures.append(Failure(source.name, binding, activation.id, run.failed))
+
+    async def _allow(self, sources: Iterable[Source]) -> None:
+        """Whoever is to be run may ask a model, and nobody's turn comes before another's because of it."""
+        head = await self.store.head(self.id) or {}
+        policy = policy_of(head.get("policy", ""))
+        levels = [kind.level for source in sources if not policy.allows(source) for kind in source.outputs]
+        if levels:
+            models = {} if isinstance(policy.models, str) else policy.models
+            strategy = {**dict.fromkeys(levels, "opportunistic"), **policy.strategy}
+            allowing = policy.model_copy(
+                update={"models": {**models, **dict.fromkeys(levels, "always")}, "strategy": strategy}
+            )
+            await self.store.commit(self.id, Commit("board.changed", "bench", head={"policy": allowing.text()}))
 
     async def _take_off(self, activations: Sequence[str]) -> None:
         """Take what was left alone off the agenda: a later run decides anew."""

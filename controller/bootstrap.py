@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from arq import ArqRedis
@@ -22,11 +24,12 @@ from blackboard.errors import UsageError
 from blackboard.events import LogRecord
 from blackboard.feed import Feed
 from blackboard.levels import Report
+from blackboard.models import Models
 from blackboard.pipe import Pipe
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
 from blackboard.sandbox.pool import Sandboxes
-from blackboard.store import RedisStore
+from blackboard.store import RedisStore, open_store
 from controller.accounts import Accounts
 from controller.bench import Bench
 from controller.condition import Condition
@@ -165,6 +168,35 @@ async def open_rerun(
     finally:
         await sandboxes.close()
         await isolation.close()
+
+
+@asynccontextmanager
+async def open_cassette() -> AsyncIterator[Models]:
+    """Models that answer from the cassette that is set; while it is recorded, the model that is set is asked what it lacks.
+
+    For boards in memory. Raises UsageError where it is to be recorded and no model is set.
+    """
+    from knowledge_sources.llm.fleet import cassette_of, open_gateway
+    from knowledge_sources.llm.recorded import recorded_models
+
+    settings = read_settings()
+    cassette = cassette_of(settings)
+    assert cassette is not None, "no cassette is set"
+    if not settings.cassette_record:
+        yield recorded_models(cassette, settings)
+        return
+    if not settings.has_server:
+        raise UsageError(
+            "there is no model to record answers of",
+            hint="set ANTHROPIC_API_KEY, or BLACKBOARD_MODEL_BASE_URL for a server of your own",
+        )
+    # What a call costs is limited and written down here, too: on a server that goes with the block.
+    with tempfile.TemporaryDirectory(prefix="bb-") as place:
+        async with AsyncExitStack() as stack:
+            url = (await stack.enter_async_context(Embedded(Path(place)))).url
+            store = await open_store(url, Blobs.at("memory://"))
+            stack.push_async_callback(store.close)
+            yield await stack.enter_async_context(open_gateway(settings, store.line(0), store.reads, store.blobs))
 
 
 async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[Source] | None) -> Service:

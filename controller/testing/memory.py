@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from blackboard.board import Board
 from blackboard.contract import Contribution, Source
 from blackboard.levels import Level
+from blackboard.models import Models
 from blackboard.registry import configured
 from controller.bench import Bench
 from controller.testing.seeds import Seeds, values_of
@@ -17,10 +19,15 @@ L = TypeVar("L", bound=Level)
 
 
 class MemoryBoard:
-    """See blackboard.testing.Board. `services`: see Bench."""
+    """See blackboard.testing.Board. `services`: see Bench; `models`: opens, for one run, who is asked as a model."""
 
-    def __init__(self, services: Mapping[Any, Any] | None = None) -> None:
+    def __init__(
+        self,
+        services: Mapping[Any, Any] | None = None,
+        models: Callable[[], AbstractAsyncContextManager[Models]] | None = None,
+    ) -> None:
         self._bench = Bench(services=services)
+        self._models = models
         self._seeds = Seeds()
         self._board: Board | None = None
         self._why: dict[str, dict[str, str]] = {}
@@ -56,7 +63,9 @@ class MemoryBoard:
             await self.seed()
         before = len(self._bench.failures)
         # In the test's own process, where a debugger and its patches reach them.
-        await self._bench.run([configured(replace(source, trusted=True)) for source in sources])
+        async with self._models() if self._models is not None else nullcontext() as models:
+            self._bench.models = models
+            await self._bench.run([configured(replace(source, trusted=True)) for source in sources])
         board = self._board = await self._bench.board()
         for source in sources:
             self._why[source.name] = {}

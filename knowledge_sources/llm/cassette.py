@@ -7,19 +7,26 @@ or, where it is JSON, as that. The same answer makes the same bytes, so recordin
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from blackboard.errors import UsageError
 from knowledge_sources.llm.calls import FINISHED, Reply, Request, Usage
 
 SHOWN = 400
 """Characters of a question's parts that a file shows."""
+FORMS: Mapping[str, Callable[[Any], str]] = {
+    "compact": partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
+    "spaced": partial(json.dumps, ensure_ascii=False),
+    "ascii": json.dumps,
+    "indented": partial(json.dumps, ensure_ascii=False, indent=2),
+}
+"""How models write JSON."""
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -38,7 +45,7 @@ class Cassette:
         except FileNotFoundError:
             return None
         try:
-            return _reply(orjson.loads(data), request)
+            return _reply(json.loads(data.decode("utf-8", "surrogatepass")), request)
         except (LookupError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{path} holds no recorded answer: {error}", hint="remove it and record it again"
@@ -82,7 +89,7 @@ def _file(request: Request, reply: Reply) -> bytes:
         },
         **_answer(reply.text),
     }
-    return orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return (json.dumps(said, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")
 
 
 def _asked(body: Mapping[str, Any]) -> Iterator[str]:
@@ -104,10 +111,12 @@ def _cut(text: str) -> str:
 def _answer(text: str) -> dict[str, Any]:
     """As JSON where that gives the same text back, else as lines."""
     try:
-        value = orjson.loads(text)
-        if isinstance(value, dict | list) and orjson.dumps(value).decode() == text:
-            return {"json": value}
-    except ValueError:
+        value = json.loads(text)
+        if isinstance(value, dict | list):
+            for form, write in FORMS.items():
+                if write(value) == text:
+                    return {"form": form, "json": value}
+    except (ValueError, RecursionError):
         pass
     return {"text": text.split("\n")}
 
@@ -117,7 +126,7 @@ def _reply(said: Mapping[str, Any], request: Request) -> Reply:
         raise ValueError("it is an answer to another question")
     if said["stop_reason"] not in FINISHED:
         raise ValueError(f"it was not whole (stop_reason {said['stop_reason']})")
-    text = orjson.dumps(said["json"]).decode() if "json" in said else "\n".join(said["text"])
+    text = FORMS[said["form"]](said["json"]) if "json" in said else "\n".join(said["text"])
     usage = said["usage"]
     counted = Usage(*(int(usage[name]) for name in ("input", "output", "cache_read", "cache_write")))
     return Reply(text, str(said["stop_reason"]), str(said["model"]), counted)

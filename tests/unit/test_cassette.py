@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import orjson
@@ -37,7 +38,8 @@ def reply(text: str = "blue", stop_reason: str = "end_turn") -> Reply:
     text=st.one_of(
         st.text(),
         st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists).map(repr),
-        st.dictionaries(st.text(), st.integers(-(2**53), 2**53)).map(lambda value: orjson.dumps(value).decode()),
+        st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text()).map(json.dumps),
+        st.dictionaries(st.text(), st.integers()).map(lambda value: json.dumps(value, indent=2)),
     )
 )
 async def test_any_text_comes_back(text: str, tmp_path: Path) -> None:

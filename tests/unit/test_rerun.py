@@ -80,7 +80,8 @@ async def rerun(source: Source, records: list[LogRecord]) -> list[Verdict]:
     async def whole(board: Board, key: str) -> bytes:
         return board.values[key]
 
-    return await Rerun(source, whole, None, {}).over("recorded", records)
+    found = await Rerun(source, whole, None, {}).over("recorded", records)
+    return sorted(found, key=lambda verdict: (verdict.binding, verdict.revision))
 
 
 async def test_the_same_code_does_the_same() -> None:

@@ -68,7 +68,7 @@ async def again(bench: Bench, source: Source) -> list[Verdict]:
         return board.values[key]
 
     async with open_rerun(source, records, whole, bench.store.blobs) as rerun:
-        return await rerun.over(bench.id, records)
+        return sorted(await rerun.over(bench.id, records), key=lambda verdict: verdict.binding)
 
 
 async def test_recorded_answers_come_to_the_same_without_a_call() -> None:
