@@ -32,7 +32,7 @@ from controller.fenced import Ledger
 from controller.hearing import RunHearer
 from controller.inputs import Decoder
 from controller.isolated import Isolation
-from controller.policy import policy_of
+from controller.policy import Policy, policy_of
 from controller.queue import Wake
 from controller.recording import recorder
 from controller.settings import Settings
@@ -290,8 +290,9 @@ def _now() -> int:
 
 
 def opening(goal: Sequence[str] = ()) -> dict[str, str]:
-    """The head of a board on a bench."""
+    """The head of a board on a bench. Who puts a source there that asks a model wants it to be asked."""
     return {
+        "policy": Policy(models="always").text(),
         "status": "open",
         "tenant": "bench",
         "incarnation": "bench",

@@ -69,10 +69,8 @@ def chosen(head: Mapping[str, str], sources: Iterable[Source]) -> Chosen:
     """The sources of a board, at its versions; all there by default where it names none. Those nobody knows here are left
     out."""
     known = {source.name: source for source in sources}
-    if head.get("sources"):
-        named: Any = orjson.loads(head["sources"])
-    else:
-        named = list(begin_with(known.values(), policy=policy_of(head.get("policy", ""))))
+    policy = policy_of(head.get("policy", ""))
+    named: Any = orjson.loads(head["sources"]) if head.get("sources") else list(begin_with(known.values(), (), policy))
     pinned = named if isinstance(named, dict) else {name: known[name].version for name in named if name in known}
     found = tuple(_pinned(known[name], version) for name, version in pinned.items() if name in known)
     aside = versions_of(head, "shadow")
