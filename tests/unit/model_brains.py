@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -126,6 +126,5 @@ async def on_board(
     """A board that began with these entries, after these sources have run; what they raise is found in `errors`."""
     board = MemoryBoard({LanguageModel: model, **(services or {})})
     await board.seed(*given)
-    # A board that asks for nobody by name begins with those that are there by default.
-    await board.run(*(replace(source, default=True) for source in sources), raises=False)
+    await board.run(*sources, raises=False)
     return board
