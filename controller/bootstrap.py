@@ -50,6 +50,7 @@ from knowledge_sources.llm.accounts import Books
 from knowledge_sources.llm.breaker import FleetBreaker
 from knowledge_sources.llm.caps import SpendingCaps
 from knowledge_sources.llm.condition import ModelCondition, Parts
+from knowledge_sources.llm.limits import FleetLimits
 from knowledge_sources.llm.settings import ModelSettings, read_settings
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
@@ -239,7 +240,11 @@ def condition_of(models: ModelSettings | None = None, line: Coalescer | None = N
     models = models or read_settings()
     if line is None or not models.configured:
         return ModelCondition(models)
-    return ModelCondition(models, Parts(breaker=FleetBreaker(line).state, levels=SpendingCaps(line, models).levels))
+    limits = FleetLimits(line, models)
+    return ModelCondition(
+        models,
+        Parts(breaker=FleetBreaker(line).state, limits=limits.state, levels=SpendingCaps(line, models).levels),
+    )
 
 
 async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:

@@ -18,18 +18,13 @@ from blackboard.ports import Store
 from controller.adding import TRIES, Adding
 from controller.choice import begin_with, idle_without
 from controller.graph import compile_graph
-from controller.modes import unheard
+from controller.modes import refused
 from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
 from controller.values import FIXED, EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
 from controller.views import BoardView
-
-UNCONFIGURED = (
-    "no language model is configured here: set ANTHROPIC_API_KEY, or BLACKBOARD_MODEL_BASE_URL for a server of your own "
-    "(docs/models.md); or ask for models off"
-)
 
 
 class Putter(Protocol):
@@ -109,7 +104,8 @@ class Desk:
         `inherits`: its policy is another board's, that was checked. Raises InvalidValue when a source or goal is unknown,
         no chosen source contributes to a goal, or models are asked for and none is configured.
         """
-        errors = [] if inherits else self._check_models(document)
+        asked = {"sources": document.sources, "shadow": document.shadow}
+        errors = [] if inherits else refused(document.policy, self._sources, asked, configured=self._models)
         for at, name in enumerate(document.sources):
             if name not in self._sources:
                 errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
@@ -161,20 +157,6 @@ class Desk:
             where = "/strategy" if document.policy.strategy else "/models"
             return [(where, f"{error}{f'; {error.hint}' if error.hint else ''}")]
         return []
-
-    def _check_models(self, document: Submission) -> list[tuple[str, str]]:
-        """Models that are asked for and not there, and sources that would ask one although they are off."""
-        policy = document.policy
-        if policy.asks_models and not self._models:
-            return [("/models", UNCONFIGURED)]
-        errors = unheard(policy, self._sources.values())
-        for field, names in (("sources", document.sources), ("shadow", document.shadow)):
-            for at, name in enumerate(names):
-                if name in self._sources and not policy.allows(self._sources[name]):
-                    errors.append(
-                        (f"/{field}/{at}", f"{name} asks a language model: submit it with models auto or always")
-                    )
-        return errors
 
     async def submit(self, document: Submission) -> BoardView:
         """Make a board for a document. Raises InvalidValue, see `check`."""

@@ -12,16 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from blackboard.contract import Source
 from controller.policy import Policy
 
+UNCONFIGURED = (
+    "no language model is configured here: set ANTHROPIC_API_KEY, or BLACKBOARD_MODEL_BASE_URL for a server of your own "
+    "(docs/models.md); or ask for models off"
+)
 FLOORS: Mapping[str, float] = {
-    "reading": 0.8,
-    "mentions": 0.7,
-    "entities": 0.7,
-    "claim": 0.5,
+    "reading": 0.9,
+    "mentions": 0.5,
+    "entities": 0.5,
+    "claim": 0.45,
     "summary": 0.5,
-    "verdict": 0.6,
+    "verdict": 0.5,
 }
-"""Level -> mean confidence of a local result below which `auto` asks a model, unless the submission says otherwise."""
-FLOOR = 0.7
+"""Level -> mean confidence of a local result below which `auto` asks a model, unless the submission says otherwise. Set so
+that of a mixture of receipts, letters, contracts, tables and prose about a quarter of the pages fall below; of readings,
+those of poor scans."""
+FLOOR = 0.5
 """For any other level."""
 
 
@@ -53,3 +59,20 @@ def unheard(policy: Policy, sources: Iterable[Source]) -> list[tuple[str, str]]:
         for level, mode in policy.models.items()
         if mode != "off" and level not in asking
     ]
+
+
+def refused(
+    policy: Policy, sources: Mapping[str, Source], asked: Mapping[str, Sequence[str]], *, configured: bool
+) -> list[tuple[str, str]]:
+    """Why a submission's mode cannot be had, as (pointer, words): there is no model, or nobody to ask one, or models are off
+    and a source is `asked` for (member of the submission -> names) that would ask one."""
+    if policy.asks_models and not configured:
+        return [("/models", UNCONFIGURED)]
+    errors = unheard(policy, sources.values())
+    for member, names in asked.items():
+        for at, name in enumerate(names):
+            if name in sources and not policy.allows(sources[name]):
+                errors.append(
+                    (f"/{member}/{at}", f"{name} asks a language model: submit it with models auto or always")
+                )
+    return errors

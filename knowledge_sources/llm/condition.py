@@ -13,6 +13,7 @@ from blackboard.errors import BlackboardError
 from knowledge_sources.llm.accounts import level
 from knowledge_sources.llm.breaker import BreakerState
 from knowledge_sources.llm.caps import Level
+from knowledge_sources.llm.limits_state import LimitsState
 from knowledge_sources.llm.ports import Capabilities, Endpoint
 from knowledge_sources.llm.settings import ModelSettings
 
@@ -29,7 +30,7 @@ class Parts:
     probe: Callable[[], Awaitable[Capabilities]] | None = None
     """The same, found out if need be."""
     breaker: Callable[[Endpoint], Awaitable[BreakerState]] | None = None
-    limits: Callable[[Endpoint], Awaitable[Mapping[str, Any]]] | None = None
+    limits: Callable[[Endpoint], Awaitable[LimitsState]] | None = None
     levels: Callable[[str], Awaitable[Mapping[str, Level]]] | None = None
     """What a tenant spent today, by cap."""
 
@@ -85,7 +86,7 @@ class ModelCondition:
         return {
             "model": endpoint.model,
             "breaker": None if state is None else _state(state),
-            "limits": None if limits is None else dict(limits),
+            "limits": None if limits is None else asdict(limits),
         }
 
 

@@ -224,6 +224,25 @@ async def test_failures_are_tried_again_and_then_are_for_good(served: Door) -> N
     assert step["reason"] == "the model is away" and step["source"] == "dates"
 
 
+async def test_to_put_off_counts_as_no_attempt(served: Door) -> None:
+    await served.put(attempts=1, required=True, concurrency=1)
+    board = await served.submit()
+    first = await served.task()
+    error = {"message": "the model is away", "after_s": 0.01}
+    is_problem(
+        await served.commit(first, 1, status="failed", error={**error, "permanent": True}), 422, "validation-error"
+    )
+    answer = (await served.commit(first, 1, status="failed", error=error)).json()
+    assert answer["status"] == "failed" and answer["final"] is False and answer["retry_at"] > 0
+    seen = []
+    for _ in range(3):
+        task = await served.task()
+        seen.append((task["binding"], task["attempt"]))
+        await served.work(task)
+    assert (first["binding"], 1) in seen
+    assert (await served.ended(board))["status"] == "completed"
+
+
 async def test_a_permanent_failure_of_a_required_source_fails_the_board(served: Door) -> None:
     await served.put(required=True)
     board = await served.submit()
