@@ -17,9 +17,11 @@ from knowledge_sources.llm.flight import Flights
 from knowledge_sources.llm.gateway import Gateway, Link
 from knowledge_sources.llm.ledger import RedisLedger
 from knowledge_sources.llm.limits import FleetLimits
+from knowledge_sources.llm.own_calls import OwnCalls
 from knowledge_sources.llm.ports import Recordings
 from knowledge_sources.llm.prefixes import Prefixes
 from knowledge_sources.llm.prices import PriceTable
+from knowledge_sources.llm.probe import Prober
 from knowledge_sources.llm.settings import ModelSettings
 
 
@@ -39,8 +41,9 @@ async def open_gateway(
         for part in (answers, ledger, caps, breaker, limits):
             stack.push_async_callback(part.close)
         shared = Shared(limits, breaker, caps, prices, ledger, Prefixes(line))
+        probers: list[Prober] = []
         gateway = Gateway(
-            lambda: list(_chain(settings, shared)),
+            lambda: list(_chain(settings, shared, line, probers)),
             answers=answers,
             ledger=ledger,
             prices=prices,
@@ -48,7 +51,11 @@ async def open_gateway(
             recordings=recordings or cassette_of(settings),
         )
         stack.push_async_callback(gateway.close)
-        yield gateway
+        try:
+            yield gateway
+        finally:
+            for prober in probers:
+                await prober.close()
 
 
 def cassette_of(settings: ModelSettings) -> Recordings | None:
@@ -56,17 +63,28 @@ def cassette_of(settings: ModelSettings) -> Recordings | None:
     return Cassette(settings.cassette, record=settings.cassette_record) if settings.cassette else None
 
 
-def _chain(settings: ModelSettings, shared: Shared) -> Iterator[Link]:
+def _chain(settings: ModelSettings, shared: Shared, line: Coalescer, probers: list[Prober]) -> Iterator[Link]:
     if not settings.has_server:
         return
     # Here, because the vendor's client takes its time to import, and most boards ask no model.
     from knowledge_sources.llm.transport import AnthropicTransport
 
     for provider in (None, *settings.fallbacks):
-        attempts = Attempts(AnthropicTransport.of(settings, provider), shared, settings, _as_it_is)
+        transport = AnthropicTransport.of(settings, provider)
+        prober = Prober(OwnCalls(transport, shared.caps, shared.ledger, shared.prices), line)
+        probers.append(prober)
+        attempts = Attempts(transport, shared, settings, _Adapting(prober))
         for model in provider.models if provider else settings.names:
             yield Link(attempts, model)
 
 
-async def _as_it_is(request: Request) -> Request:
-    return request
+class _Adapting:
+    """Puts a question as its server takes it; the first one waits until that was found out."""
+
+    def __init__(self, prober: Prober) -> None:
+        self._prober = prober
+
+    async def __call__(self, request: Request) -> Request:
+        if await self._prober.known(request.model) is None:
+            await self._prober.found(request.model)
+        return await self._prober.adapt(request)
