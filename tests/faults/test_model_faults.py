@@ -11,14 +11,13 @@ from pathlib import Path
 
 import orjson
 import pytest
-from pydantic import BaseModel, Field
 
-from blackboard import Each, LanguageModel, Level, Quoted, Task, Upload, knowledge_source
 from blackboard.store import RedisStore
 from controller.bootstrap import open_service
 from controller.settings import Settings
 from knowledge_sources.llm.days import day_of
 from knowledge_sources.llm.ledger import RedisLedger
+from tests.faults.model_fleet import said, total
 from tests.integration.guests import Open
 from tests.listening import listening
 from tests.models import FAULTS, Call, Fault, ModelServer, serving
@@ -29,35 +28,6 @@ FEW = (
     "truncated", "midway-overloaded", "refusal", "html", "invalid-answer",
 )  # fmt: skip
 """One of each kind, for every run of the tests."""
-TASK = Task("totals", "Name the total.")
-
-
-class Total(BaseModel):
-    """What is asked for."""
-
-    amount: float = Field(ge=0)
-
-
-class Told(Level):
-    """What was answered."""
-
-    named_by = ("name",)
-    name: str
-    text: str
-
-
-@knowledge_source(timeout=20)
-async def total(upload: Each[Upload], model: LanguageModel) -> Told:
-    """A typed question."""
-    found = await model.ask(Total, TASK, Quoted("File", upload.filename or ""))
-    return Told(name="total", text=str(found.amount))
-
-
-@knowledge_source(timeout=20)
-async def said(upload: Each[Upload], model: LanguageModel) -> Told:
-    """A streamed one."""
-    stream = model.stream(TASK, Quoted("File", upload.filename or ""), "In words.")
-    return Told(name="said", text="".join([piece async for piece in stream]))
 
 
 @asynccontextmanager
