@@ -180,6 +180,10 @@ class FleetLimits:
             self._window_ms, None if self._clock is None else self._clock(),
         )  # fmt: skip
 
+    async def shown(self, endpoint: Endpoint) -> dict[str, Any]:
+        """The same in plain words and numbers."""
+        return (await self.state(endpoint)).shown()
+
     async def close(self) -> None:
         """Tell what is still to be told, shortly."""
         await self._owed.close()
@@ -275,7 +279,7 @@ class FleetLimits:
             "request",
             f"a question of {permit.input_tokens:,} tokens is more than the {most:,} a minute that are allowed for it",
             billed="no",
-            hint="ask about less at a time, or raise the limit",
+            hint="ask about less at a time (BLACKBOARD_MODEL_WINDOW_TOKENS), or have the limit raised",
         )
 
 

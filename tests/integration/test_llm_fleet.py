@@ -21,7 +21,7 @@ from tests.llm_shared import Clock, line_to
 from tests.making import until
 
 PROCESSES = 8
-SECONDS = 30.0 if "BLACKBOARD_FAULT_RUNS" in os.environ else 3.0
+SECONDS = 12.0 if "BLACKBOARD_FAULT_RUNS" in os.environ else 3.0
 
 
 def fleet(role: str, url: str, seconds: float) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ import pytest
 
 from blackboard.coalesce import Coalescer
 from blackboard.embedded import start_server
+from blackboard.store import RedisStore
+from knowledge_sources.llm.breaker import FleetBreaker
 from knowledge_sources.llm.calls import CallFailed, Usage
 from knowledge_sources.llm.limits import FleetLimits
 from knowledge_sources.llm.ports import Endpoint, Permit
@@ -148,7 +150,7 @@ async def test_what_headers_say_is_shown_and_shared(line: Coalescer) -> None:
     clock.pass_s(31)
     assert (await other.state(MODEL)).requests.left == 49
     clock.pass_s(40)
-    assert (await other.state(MODEL)).requests.left == 50
+    assert (await other.shown(MODEL))["requests"] == {"used": 0, "limit": 50, "left": 50}
 
 
 async def test_who_is_cancelled_leaves_nothing_behind(line: Coalescer) -> None:
@@ -265,3 +267,23 @@ async def test_what_was_used_outlives_the_server(tmp_path: Path) -> None:
             await limits.settle(held, Usage(), {})
     finally:
         await second.stop()
+
+
+@pytest.mark.cluster
+async def test_it_is_the_same_on_a_cluster(cluster_store: RedisStore) -> None:
+    line, clock = cluster_store.line(0), Clock()
+    limits, breaker = FleetLimits(line, given(requests_per_minute=2), clock=clock), FleetBreaker(line, clock=clock)
+    permits = [await take(limits) for _ in range(3)]
+    assert [isinstance(one, Permit) for one in permits] == [True, True, False]
+    assert isinstance(permits[0], Permit)
+    await limits.settle(permits[0], Usage(1, 1), {})
+    state = await limits.state(MODEL)
+    assert (state.under_way, state.requests.used, state.requests.left) == (1, 2, 0)
+    for _ in range(20):
+        await breaker.tell(await breaker.enter(MODEL), "failed")
+    assert (await breaker.state(MODEL)).state == "open"
+    clock.pass_s(15)
+    leave = await breaker.enter(MODEL)
+    assert leave.probe
+    await breaker.tell(leave, "ok")
+    assert (await breaker.state(MODEL)).state == "closed"
