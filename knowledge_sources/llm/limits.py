@@ -29,13 +29,10 @@ than a window.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from blackboard import keys
@@ -49,6 +46,7 @@ from knowledge_sources.llm.local_limits import Known, LocalLimits
 from knowledge_sources.llm.owed import Owed
 from knowledge_sources.llm.ports import Endpoint, Permit
 from knowledge_sources.llm.rate_headers import RateHeaders
+from knowledge_sources.llm.rooms import Heard, Room
 from knowledge_sources.llm.settings import ModelSettings
 
 PACKAGE: Final = "knowledge_sources.llm"
@@ -74,42 +72,9 @@ THROTTLED_S: Final = 10.0
 """After a 429 that does not say."""
 UNSAID_S: Final = 5.0
 """When to come back, where it depends on calls under way."""
-NEAR: Final = 8
 LOCAL: Final = "local-"
 SLACK: Final = 63 / 60
 """What the scripts count, in windows."""
-
-
-@dataclass(slots=True)
-class _Room:
-    """What this process knows of one account and class of models."""
-
-    keys: tuple[str, str, str, str]
-    local: LocalLimits
-    away_until: float = 0.0
-    freed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def free(self) -> None:
-        """A call of this process is over: those who wait here need not sleep on."""
-        self.freed.set()
-        self.freed = asyncio.Event()
-
-    async def rest(self, seconds: float, ahead: int) -> None:
-        """Sleep until it is time to ask again, or for those near the front, until a call of this process is over."""
-        if ahead > NEAR:
-            await asyncio.sleep(seconds)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.freed.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    word: str
-    wait_ms: int
-    ahead: int = 0
-    under_way: int = 1
 
 
 class FleetLimits:
@@ -128,7 +93,7 @@ class FleetLimits:
         self._clock = clock
         self._window_ms = int(window_s * 1000)
         self._process = secrets.token_hex(8)
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, Room] = {}
         self._owed = Owed()
 
     async def acquire(self, endpoint: Endpoint, *, input_tokens: int, output_tokens: int, patience_s: float) -> Permit:
@@ -146,11 +111,11 @@ class FleetLimits:
                     self._owe(self._leave(room, permit, 0.0))
                     return Permit(LOCAL + permit.id, endpoint, permit.input_tokens, permit.output_tokens)
                 if answer.word == "never":
-                    raise self._too_large(room, permit)
+                    raise _too_large(permit, room.local.known)
                 left = end - time.monotonic()
-                if left <= 0 or (answer.wait_ms > left * 1000 and (answer.word == "closed" or not answer.under_way)):
+                if answer.hopeless(left):
                     break
-                await room.rest(min(left, _pause_s(answer)), answer.ahead)
+                await room.rest(answer, left)
         except BaseException:
             # Cancelled, or never to fit: the place goes, and so does a permit whose grant was lost on the way.
             self._owe(self._leave(room, permit, 0.0))
@@ -193,51 +158,40 @@ class FleetLimits:
         given = self._settings
         return given.requests_per_minute, given.input_tokens_per_minute, given.output_tokens_per_minute
 
-    def _room(self, endpoint: Endpoint) -> _Room:
+    @property
+    def _given_clock(self) -> int | str:
+        return "" if self._clock is None else self._clock()
+
+    def _room(self, endpoint: Endpoint) -> Room:
         account = account_of(self._settings, endpoint)
         found = self._rooms.get(account)
         if found is None:
-            names = [keys.llm(kind, account) for kind in ("limits", "permits", "queue", "tickets")]
+            names = tuple(keys.llm(kind, account) for kind in PERMIT.keys)
             local = LocalLimits(Known(*self._configured), self._settings.concurrency, int(self._window_ms * SLACK))
-            found = self._rooms[account] = _Room((names[0], names[1], names[2], names[3]), local)
+            found = self._rooms[account] = Room(names, local)
         return found
 
-    async def _ask(self, room: _Room, permit: Permit) -> _Answer:
+    async def _ask(self, room: Room, permit: Permit) -> Heard:
         """Of the fleet; where it cannot be asked, of this process's share."""
         if time.monotonic() >= room.away_until:
             try:
-                return self._heard(room, permit, await self._line.run(self._permit(room, permit)))
+                return room.heard(permit.id, await self._line.run(self._permit(room, permit)), self._now())
             except StorageError:
                 room.away_until = time.monotonic() + 1.0
         wait = room.local.take(LOCAL + permit.id, permit.input_tokens, permit.output_tokens, self._now())
-        return _Answer("local", 0) if wait is None else _Answer("wait", -1)
-
-    def _heard(self, room: _Room, permit: Permit, reply: list[Any]) -> _Answer:
-        word = reply[0].decode()
-        wait_ms, ahead, under_way, fleet, requests, input, output, tokens = (int(one) for one in reply[1:])
-        room.local.known = Known(requests, input, output, tokens, fleet)
-        if word == "granted":
-            room.local.under_way[permit.id] = 0
-        return _Answer(word, wait_ms, ahead, under_way)
+        return Heard("local", 0) if wait is None else Heard("wait", wait)
 
     async def _settle(self, permit: Permit, used: tuple[int, int] | None, closed_ms: int, said: RateHeaders) -> None:
-        room = self._room(permit.endpoint)
-        room.local.end(permit.id, None if used is None else used[1], self._now())
+        room, now = self._room(permit.endpoint), self._now()
+        room.local.end(permit.id, None if used is None else used[1], now)
+        room.local.hear(*(one.limit or 0 for one in said.said))
+        if closed_ms:
+            room.local.close(now + closed_ms)
         input, output = ("", "") if used is None else used
-        date = "" if said.date is None else said.date
-        clock = "" if self._clock is None else self._clock()
         call = SETTLE.on(
-            room.keys[:2],
-            permit.id,
-            input,
-            output,
-            closed_ms,
-            date,
-            *self._configured,
-            self._window_ms,
-            clock,
-            *said.arguments,
-        )
+            room.keys[:2], permit.id, input, output, closed_ms, "" if said.date is None else said.date,
+            *self._configured, self._window_ms, self._given_clock, *said.arguments,
+        )  # fmt: skip
         await self._tell(room, call)
         room.free()
 
@@ -249,7 +203,7 @@ class FleetLimits:
 
         self._owed.owe(told)
 
-    async def _tell(self, room: _Room, call: Call) -> None:
+    async def _tell(self, room: Room, call: Call) -> None:
         if time.monotonic() < room.away_until:
             self._owe(call)
             return
@@ -258,36 +212,27 @@ class FleetLimits:
         except StorageError:
             self._owe(call)
 
-    def _permit(self, room: _Room, permit: Permit) -> Call:
-        clock = "" if self._clock is None else self._clock()
-        concurrency = self._settings.concurrency
+    def _permit(self, room: Room, permit: Permit) -> Call:
         return PERMIT.on(
-            room.keys, permit.id, self._process, *self._configured, concurrency, self._window_ms, TICKET_MS, clock
-        )
+            room.keys, permit.id, self._process, *self._configured, self._settings.concurrency,
+            self._window_ms, TICKET_MS, self._given_clock,
+        )  # fmt: skip
 
-    def _leave(self, room: _Room, permit: Permit, away_s: float) -> Call:
-        clock = "" if self._clock is None else self._clock()
-        return LEAVE.on(room.keys, permit.id, int(away_s * 1000), self._window_ms, clock)
+    def _leave(self, room: Room, permit: Permit, away_s: float) -> Call:
+        return LEAVE.on(room.keys, permit.id, int(away_s * 1000), self._window_ms, self._given_clock)
 
     def _now(self) -> int:
         return int(time.monotonic() * 1000) if self._clock is None else self._clock()
 
-    def _too_large(self, room: _Room, permit: Permit) -> CallFailed:
-        known = room.local.known
-        most = min(limit for limit in (known.input, known.tokens) if limit)
-        return CallFailed(
-            "request",
-            f"a question of {permit.input_tokens:,} tokens is more than the {most:,} a minute that are allowed for it",
-            billed="no",
-            hint="ask about less at a time (BLACKBOARD_MODEL_WINDOW_TOKENS), or have the limit raised",
-        )
 
-
-def _pause_s(answer: _Answer) -> float:
-    """Until the next ask: soon for the first in line, and spread, so that those who wait do not come all at once."""
-    usual = min(1.0, 0.05 * (1 + answer.ahead))
-    known = answer.wait_ms / 1000 if answer.wait_ms >= 0 else usual
-    return min(1.0, max(usual, known)) * random.uniform(0.75, 1.25)
+def _too_large(permit: Permit, known: Known) -> CallFailed:
+    most = min(limit for limit in (known.input, known.tokens) if limit)
+    return CallFailed(
+        "request",
+        f"a question of {permit.input_tokens:,} tokens is more than the {most:,} a minute that are allowed for it",
+        billed="no",
+        hint="ask about less at a time (BLACKBOARD_MODEL_WINDOW_TOKENS), or have the limit raised",
+    )
 
 
 def _throttled(endpoint: Endpoint, retry_s: float) -> CallFailed:

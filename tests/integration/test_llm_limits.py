@@ -175,13 +175,13 @@ async def test_who_is_cancelled_leaves_nothing_behind(line: Coalescer) -> None:
 
 async def test_while_the_server_is_away_each_process_lives_on_its_share(line: Coalescer) -> None:
     clock, door = Clock(), Away.before(line)
-    limits = FleetLimits(door, given(requests_per_minute=100, concurrency=100), clock=clock)
+    limits = FleetLimits(door, given(requests_per_minute=800, concurrency=200), clock=clock)
     first = await take(limits)
     assert isinstance(first, Permit)
     door.away = True
     found = [await take(limits) for _ in range(20)]
     permits = [one for one in found if isinstance(one, Permit)]
-    assert len(permits) == 5, "a twentieth, of one process"
+    assert len(permits) == 5, "an eighth of a twentieth"
     assert all(isinstance(one, CallFailed) and one.kind == "throttled" for one in found[5:])
     clock.pass_s(30)
     for permit in (first, *permits):
@@ -189,6 +189,20 @@ async def test_while_the_server_is_away_each_process_lives_on_its_share(line: Co
     assert not isinstance(await take(limits), Permit)
     clock.pass_s(33)
     assert isinstance(await take(limits), Permit)
+
+
+async def test_a_429_holds_while_the_server_is_away(line: Coalescer) -> None:
+    clock, door = Clock(), Away.before(line)
+    limits = FleetLimits(door, given(concurrency=100), clock=clock)
+    permit = await take(limits)
+    assert isinstance(permit, Permit)
+    door.away = True
+    await limits.throttle(permit, 30.0, {})
+    failed = await take(limits)
+    assert isinstance(failed, CallFailed) and failed.retry_after_s is not None and failed.retry_after_s >= 30
+    clock.pass_s(30)
+    assert isinstance(await take(limits), Permit)
+    await limits.close()
 
 
 async def test_it_comes_back_and_tells_what_could_not_be_told(line: Coalescer) -> None:

@@ -116,3 +116,16 @@ def test_a_share_of_nothing_lets_nothing_through_and_unknown_rates_bind_calls_un
     assert [free.take(f"p{n}", 10**6, 10**6, AT) for n in range(3)] == [None, None, -1]
     free.end("p0", 5, AT)
     assert free.take("p3", 1, 1, AT) is None
+
+
+def test_limits_that_answers_tell_of_hold_here_too_and_so_does_a_429() -> None:
+    local = LocalLimits(Known(requests=40, fleet=1), 100, 60_000)
+    local.hear(20, 0, 0, 2000)
+    assert local.known == Known(requests=20, tokens=2000, fleet=1)
+    local.hear(90, 500, 0, 0)
+    assert local.known == Known(requests=20, input=500, tokens=2000, fleet=1)
+    local.close(AT + 5000)
+    local.close(AT + 1000)
+    assert local.take("p", 1, 1, AT) == 5000
+    assert local.take("p", 1, 1, AT + 5000) is None
+    assert local.take("q", 1, 1, AT + 5000) == -1
