@@ -18,7 +18,7 @@ from knowledge_sources.llm.calls import CallFailed, Reply, Request, Usage
 from knowledge_sources.llm.failures import Seen
 from knowledge_sources.llm.replies import LONGEST, Heard
 from knowledge_sources.llm.transport import LARGEST, STREAM_ABOVE, AnthropicTransport
-from tests.models import FAULTS, Fault, ModelServer, Settings, serving
+from tests.models import FAULTS, Fault, ModelServer, Settings, events, serving
 from tests.models.faults import sent_elsewhere
 
 KEY = "sk-ant-test-0123456789abcdef"
@@ -425,3 +425,29 @@ def test_what_is_no_key(key: str) -> None:
     with pytest.raises(UsageError) as caught:
         AnthropicTransport("http://host", key)
     assert key not in str(caught.value)
+
+
+async def test_a_stream_that_ends_anywhere_is_whole_or_fails(
+    model_server: ModelServer, transport: AnthropicTransport
+) -> None:
+    model_server.answer = lambda body: "Où est passé l'été? ☃"
+    pieces, _ = events.stream(events.Answer("msg_1", "m", model_server.answer({}), "end_turn", {"input_tokens": 5}, 9))
+    whole = b"".join(pieces)
+    said = whole.index(b"message_delta")
+    ends = sorted({*range(0, len(whole), 11), *range(said - 8, len(whole)), *(at + 1 for at in snowmen(whole))})
+    for end in ends:
+        model_server.script(Fault(body=whole[:end], content_type="text/event-stream"))
+        try:
+            reply, heard = await sent(transport, stream=True)
+        except CallFailed as failure:
+            assert (failure.kind, failure.billed) == ("upstream-down", "unknown")
+        else:
+            assert end > said, "the reason to stop has come"
+            assert reply.text == "".join(heard) == model_server.answer({})
+            assert reply.usage == Usage(5, 9)
+    assert reply.text
+
+
+def snowmen(data: bytes) -> list[int]:
+    """Where characters of several bytes begin."""
+    return [at for at, byte in enumerate(data) if byte >= 0xC2]

@@ -99,9 +99,9 @@ def _error(server: ModelServer, call: Call, fault: Fault) -> Plan:
 
 
 def _raw(server: ModelServer, call: Call, fault: Fault) -> Plan:
-    return Plan(
-        fault.status, _headers(server, call, fault, fault.content_type), [(fault.body or "").encode()], fault=fault
-    )
+    body = fault.body or ""
+    data = body.encode() if isinstance(body, str) else body
+    return Plan(fault.status, _headers(server, call, fault, fault.content_type), [data], fault=fault)
 
 
 def _counted(server: ModelServer, call: Call, fault: Fault) -> Plan:

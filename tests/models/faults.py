@@ -22,7 +22,7 @@ class Fault:
     """`error.details.error_code`."""
     message: str = "the server says no"
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str | None = None
+    body: str | bytes | None = None
     """Sent instead of everything else, as `content_type`."""
     content_type: str = "application/json"
     cut: Where = ""
