@@ -217,6 +217,19 @@ async def test_calls_can_be_held_and_counted(model_server: ModelServer) -> None:
         assert not any(one.done() for one in asking)
         model_server.release()
     assert (model_server.most_under_way, model_server.under_way) == (3, 0)
+    model_server.script("hangs-midway", "cut-midway", "html", "overloaded")
+    async with asyncio.TaskGroup() as group:
+        slow = group.create_task(post(model_server, asked("x" * 100, stream=True)))
+        while len(model_server.calls) < 4:
+            await asyncio.sleep(0.005)
+        with pytest.raises(httpx2.HTTPError):
+            await post(model_server, asked("x"))
+        assert [(await post(model_server, asked("x"))).status_code for _ in range(2)] == [200, 529]
+        assert model_server.under_way == 1, "an answer that is being sent is under way"
+        slow.cancel()
+    async with asyncio.timeout(5):
+        while model_server.under_way:
+            await asyncio.sleep(0.005)
 
 
 async def test_an_outage_lasts_until_it_ends(model_server: ModelServer) -> None:

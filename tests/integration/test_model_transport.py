@@ -197,7 +197,8 @@ def test_the_table_knows_every_fault() -> None:
 async def test_every_fault(
     model_server: ModelServer, transport: AnthropicTransport, caplog: pytest.LogCaptureFixture, name: str, stream: bool
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for logger in ("", "anthropic", "anthropic._base_client", "httpx2", "httpcore2"):
+        caplog.set_level(logging.DEBUG, logger=logger or None)  # as ANTHROPIC_LOG=debug and worse would
     model_server.script(name)
     with pytest.raises(CallFailed) as caught:
         await sent(transport, stream=stream)

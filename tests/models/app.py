@@ -31,6 +31,9 @@ def make_app(server: ModelServer, extra: FastAPI | None = None) -> FastAPI:
     if extra is not None:
         app.router.routes.extend(extra.router.routes)
 
+    def over() -> None:
+        server.under_way -= 1
+
     @app.post("/v1/messages")
     async def messages(request: Request) -> Response:
         call = await _recorded(server, server.calls, request)
@@ -40,9 +43,12 @@ def make_app(server: ModelServer, extra: FastAPI | None = None) -> FastAPI:
             fault = server.fault_for(call)
             call.fault = fault.name or "unnamed" if fault else ""
             await server.turn()
-            return _sent(server, call, _plan(server, call, fault or Fault()))
-        finally:
-            server.under_way -= 1
+            plan = _plan(server, call, fault or Fault())
+        except BaseException:
+            over()
+            raise
+        plan.over = over
+        return _sent(server, call, plan)
 
     @app.post("/v1/messages/count_tokens")
     async def count_tokens(request: Request) -> Response:

@@ -35,6 +35,9 @@ class Plan:
     middle: int = 0
     fault: Fault = field(default_factory=Fault)
     finished: Callable[[], None] = lambda: None
+    """Called when all of it was sent."""
+    over: Callable[[], None] = lambda: None
+    """Called when no more will be, whatever happened."""
 
 
 class Scripted(Response):
@@ -47,6 +50,12 @@ class Scripted(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI application."""
+        try:
+            await self._send(scope, receive, send)
+        finally:
+            self._plan.over()
+
+    async def _send(self, scope: Any, receive: Any, send: Any) -> None:
         plan, fault = self._plan, self._plan.fault
         if await self._stopped("connected", scope, receive):
             return
