@@ -42,7 +42,8 @@ from controller.recording import recorder
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
-from controller.rerun import Bytes, Replies, Rerun
+from controller.rerun import Replies, Rerun
+from controller.rerun_services import Bytes
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
@@ -161,7 +162,7 @@ async def open_rerun(
 
     def replies(activation: str) -> Replies:
         watched = Watched(recordings.of(activation))
-        return Replies(recorded_models(watched, asking), watched.missing)
+        return Replies(recorded_models(watched, asking), watched.missing, watched.lost)
 
     sandboxes, isolation = Sandboxes(), Isolation(Settings())
     try:

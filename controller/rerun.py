@@ -7,34 +7,33 @@ to a board in memory that stood as the recorded one did, so what becomes a rival
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import orjson
 
 from blackboard import contract
-from blackboard.blobs import BlobCorrupt, BlobMissing, Blobs
+from blackboard.blobs import Blobs
 from blackboard.board import Board
 from blackboard.contract import Input, Source
 from blackboard.entries import Activation, Claimed, Commit, Fork, Header, Read, level_of
-from blackboard.errors import PermanentFailure
 from blackboard.events import LogRecord
-from blackboard.levels import Child
 from blackboard.memory import MemoryStore
 from blackboard.models import Caller, LanguageModel, Models
 from blackboard.registry import settings_of
 from blackboard.sourcelog import loggers
 from controller.activation import Run
 from controller.bench import Told, WatchedRun, opening
-from controller.bench_boards import NoBoards
 from controller.fenced import Ledger
 from controller.graph import asked_by
 from controller.inputs import Decoder, Looked, arguments
 from controller.isolated import Isolation
-from controller.rerun_diff import Change, changes
+from controller.rerun_diff import Change, changes, digest
 from controller.rerun_log import Recorded, Wrote, finished, stands
+from controller.rerun_services import Bytes, BytesOf, RecordedBoards, Unheard
 from controller.tracks import BOARD
 
 AT_ONCE = 4
@@ -47,6 +46,7 @@ Came = Literal["same", "differs", "unrecorded"]
 class Verdict:
     """How one activation came out. `unrecorded`: it asks a model what was never recorded."""
 
+    source: str
     activation: str
     binding: str
     revision: int
@@ -56,21 +56,29 @@ class Verdict:
     changes: tuple[Change, ...] = ()
     asked: tuple[str, ...] = ()
     """Digests of questions that no recording answers."""
+    then: str = ""
+    """Digest of what it contributed."""
+    now: str = ""
+    """Digest of what it contributes."""
+
+
+def digest_of_board(verdicts: Iterable[Verdict], *, now: bool) -> str:
+    """What all these activations contributed, then or `now`, in 64 hexadecimal digits."""
+    parts = sorted(f"{each.activation} {each.revision} {each.now if now else each.then}" for each in verdicts)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """Where the questions of one activation go: recorded answers alone. `missing`: digests of those never recorded."""
+    """Where the questions of one activation go: recorded answers alone.
+
+    `missing`: digests of those without an answer; `lost`: of these, those that the log knows an answer of, which is not at
+    hand. Both grow as it asks.
+    """
 
     models: Models
     missing: Sequence[str]
-
-
-class Bytes(Protocol):
-    """Bytes that the recorded board refers to."""
-
-    async def get(self, sha256: str) -> bytes:
-        """Raises BlobMissing or BlobCorrupt."""
+    lost: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -114,7 +122,7 @@ class Rerun:
         replies = self.replies(recorded.activation.id) if self.replies is not None else None
         unfit = await self._unfit(store, board, claimed)
         if unfit:
-            return await self._compare(recorded, {}, None, unfit, ())
+            return await self._compare(recorded, {}, None, unfit, None)
         await store.commit(board, _copy(before, claimed.activation))
         source = replace(self.source, required=False)
         spent = Ledger()
@@ -135,8 +143,9 @@ class Rerun:
         after = await store.projection(board)
         assert after is not None
         said = _said(run, after, status)
-        missing = tuple(replies.missing) if replies is not None else ()
-        return await self._compare(recorded, said, run.failed, "", missing)
+        said = {key: replace(wrote, value=await store.resolve(wrote.value)) for key, wrote in said.items()}
+        unended = "" if status in ("done", "failed") else f"today it ends {status}"
+        return await self._compare(recorded, said, run.failed, unended, replies)
 
     # -- inputs ----------------------------------------------------------------------------------------------------
 
@@ -185,9 +194,9 @@ class Rerun:
     ) -> dict[Any, Any]:
         """What a worker would hand in; nothing of it leaves this process."""
         services = {
-            contract.Blobs: _BytesOf(self.kept),
+            contract.Blobs: BytesOf(self.kept),
             contract.Progress: Told(),
-            contract.Boards: _RecordedBoards(recorded),
+            contract.Boards: RecordedBoards(recorded),
             contract.Spending: spent,
             **self.services,
             **settings_of(self.source),
@@ -201,7 +210,7 @@ class Rerun:
                 head.get("tenant", ""), recorded.before.id, activation.id, activation.epoch, self.source.name,
                 recorded.binding,
             )  # fmt: skip
-            services[LanguageModel] = replies.models.of_run(caller, _Unheard())
+            services[LanguageModel] = replies.models.of_run(caller, Unheard())
         return services
 
     # -- comparing -------------------------------------------------------------------------------------------------
@@ -212,7 +221,7 @@ class Rerun:
         said: Mapping[str, Wrote],
         failed: BaseException | None,
         unfit: str,
-        missing: tuple[str, ...],
+        replies: Replies | None,
     ) -> Verdict:
         was = {key: wrote for key, wrote in recorded.wrote.items() if wrote is not None}
         before = {key: (await self._whole(wrote), wrote.header.confidence) for key, wrote in was.items()}
@@ -220,10 +229,12 @@ class Rerun:
         found = tuple(changes(before, now))
         reason = _reason(recorded, failed, unfit)
         came: Came = "differs" if found or (reason and (recorded.error or failed or before)) else "same"
-        if missing:
-            came, reason = "unrecorded", f"it asks a model what was never recorded ({len(missing)} questions)"
+        missing = tuple(replies.missing) if replies is not None else ()
+        if replies is not None and missing:
+            came, reason = "unrecorded", _unanswered(replies)
         return Verdict(
-            recorded.activation.id, recorded.binding, recorded.claimed_at, came, reason, found, missing
+            self.source.name, recorded.activation.id, recorded.binding, recorded.claimed_at, came, reason, found,
+            missing, digest(before), digest(now),
         )  # fmt: skip
 
     async def _whole(self, wrote: Wrote) -> bytes:
@@ -233,7 +244,9 @@ class Rerun:
 
 def _fresh(activation: Activation) -> Activation:
     """The activation in its first epoch: who was lost before it is no matter here."""
-    told = ("attempts", "stales", "returned", "error", "dead", "retry_at", "lookups", "usd", "tokens")
+    told = (
+        "attempts", "stales", "returned", "deferred", "deferrals", "error", "dead", "retry_at", "lookups", "usd", "tokens",
+    )  # fmt: skip
     data = {key: value for key, value in activation.data.items() if key not in told}
     return Activation(activation.id, "running", 1, activation.inputs, data)
 
@@ -293,6 +306,14 @@ def _said(run: Run, after: Board, status: str) -> dict[str, Wrote]:
     }
 
 
+def _unanswered(replies: Replies) -> str:
+    count = len(replies.missing)
+    questions = f"{count} question{'' if count == 1 else 's'}"
+    if replies.lost:
+        return f"the answers it was given are not at hand ({questions}): name the board, or the data directory it is in"
+    return f"it asks a model what was never recorded ({questions})"
+
+
 def _reason(recorded: Recorded, failed: BaseException | None, unfit: str) -> str:
     if unfit:
         return unfit
@@ -304,56 +325,3 @@ def _reason(recorded: Recorded, failed: BaseException | None, unfit: str) -> str
     if not was:
         return f"it fails today with {now}"
     return f"it failed then with {was}" + (f", today with {now}" if now else "")
-
-
-class _BytesOf:
-    """`contract.Blobs` from the recorded board's bytes."""
-
-    def __init__(self, kept: Bytes | None) -> None:
-        self._kept = kept
-
-    async def get(self, sha256: str) -> bytes:
-        """See contract.Blobs."""
-        if self._kept is not None:
-            with suppress(BlobMissing, BlobCorrupt):
-                return await self._kept.get(sha256)
-        raise PermanentFailure(
-            f"no bytes with the SHA-256 {sha256} are at hand",
-            hint="name the data directory that holds them with --data",
-        )
-
-
-class _RecordedBoards:
-    """`contract.Boards` that opens none: it answers what the activation was answered then."""
-
-    def __init__(self, recorded: Recorded) -> None:
-        children = [wrote.value for key, wrote in recorded.wrote.items() if wrote and level_of(key) == Child.level]
-        self._children = [Child.model_validate_json(value) for value in children]
-
-    async def open(
-        self,
-        data: bytes,
-        *,
-        filename: str | None = None,
-        declared_type: str | None = None,
-        goal: Sequence[str] = (),
-        sources: Sequence[str] = (),
-        name: str | None = None,
-    ) -> Child:
-        """See contract.Boards."""
-        new = await NoBoards("rerun").open(data, filename=filename, declared_type=declared_type, name=name)
-        same = (child for child in self._children if (child.sha256, child.filename) == (new.sha256, new.filename))
-        return next((child for child in same if name in (None, child.name)), new)
-
-
-class _Unheard:
-    """`models.Hearer` for calls that nobody pays for and nobody watches."""
-
-    def spent(self, usd: float, tokens: int) -> None:
-        """See models.Hearer."""
-
-    def streamed(self, text: str) -> None:
-        """See models.Hearer."""
-
-    async def called(self, body: Mapping[str, Any], recording: bytes | None) -> None:
-        """See models.Hearer."""

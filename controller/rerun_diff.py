@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,6 +42,12 @@ def changes(before: Mapping[str, Said], now: Mapping[str, Said]) -> Iterator[Cha
                 lines[MOST_LINES - 1 :] = [f"and {len(lines) - MOST_LINES + 1} more places"]
             if lines:
                 yield Change(key, "changed", tuple(lines))
+
+
+def digest(said: Mapping[str, Said]) -> str:
+    """The same for the same contributions: SHA-256 in hexadecimal."""
+    plain = [(key, orjson.loads(value), f"{confidence:.4g}") for key, (value, confidence) in sorted(said.items())]
+    return hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _parting(where: str, was: Any, now: Any) -> Iterator[str]:

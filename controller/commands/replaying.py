@@ -28,8 +28,8 @@ def replay(
         str,
         typer.Option(
             "--rerun",
-            metavar="NAME|PATH",
-            help="Run this source, as it is today, on what its activations read and were answered; exit 5 if it differs.",
+            metavar="NAME|PATH|all",
+            help="Run this source, or all that acted, as it is today on what it read and was answered; exit 5 if it differs.",
         ),
     ] = "",
     source: Annotated[str, typer.Option("--source", metavar="NAME", help="Which one, where PATH holds several.")] = "",

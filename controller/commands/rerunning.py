@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from controller.rerun import Verdict
 
 
+ALL = "all"
+"""In place of a source: every one that acted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is run on what: `rerun` names a source as `sources run` does, `source` chooses among several."""
+    """What is run on what: `rerun` names a source as `sources run` does, or is `all`; `source` chooses among several."""
 
     what: str
     rerun: str
@@ -62,7 +66,7 @@ class Kept:
             ) from error
 
     async def get(self, sha256: str) -> bytes:
-        """See rerun.Bytes."""
+        """See rerun_services.Bytes."""
         from blackboard.blobs import BlobMissing
 
         if self.reader is not None:
@@ -76,20 +80,36 @@ async def rerun_source(asked: Asked, *, as_json: bool) -> int:
     """Run it and tell; the exit code. Raises UsageError when the source never acted on the board."""
     from blackboard.errors import UsageError
     from controller.bootstrap import open_rerun
+
+    verdicts: list[Verdict] = []
+    async with _kept(asked) as kept:
+        sources = _chosen(asked, kept.records)
+        for source in sources:
+            async with open_rerun(source, kept.records, kept.whole, kept) as rerun:
+                verdicts += await rerun.over(kept.id, kept.records)
+    if not verdicts:
+        acted = ", ".join(_acted(kept.records)) or "none"
+        raise UsageError(f"no activation of {asked.rerun} ended on {asked.what}", hint=f"sources that acted: {acted}")
+    if as_json:
+        _print_json(sources, asked, verdicts)
+    else:
+        _print(sources, asked, verdicts)
+    return console.DONE if all(each.came == "same" for each in verdicts) else console.DIVERGED
+
+
+def _chosen(asked: Asked, records: list[LogRecord]) -> list[Source]:
+    """The source that was named, or all that acted and are known here. Raises UsageError and ContractError."""
+    from blackboard.registry import find_sources
     from controller.commands.alone import one_source
 
     settings = settings_from(asked.data, plugins=asked.plugins)
-    source = one_source(asked.rerun, asked.source, settings)
-    async with _kept(asked) as kept, open_rerun(source, kept.records, kept.whole, kept) as rerun:
-        verdicts = await rerun.over(kept.id, kept.records)
-    if not verdicts:
-        acted = ", ".join(_acted(kept.records)) or "none"
-        raise UsageError(f"no activation of {source.name} ended on {asked.what}", hint=f"sources that acted: {acted}")
-    if as_json:
-        _print_json(source, asked.what, verdicts)
-    else:
-        _print(source, asked.what, verdicts)
-    return console.DONE if all(each.came == "same" for each in verdicts) else console.DIVERGED
+    if asked.rerun != ALL:
+        return [one_source(asked.rerun, asked.source, settings)]
+    known = {source.name: source for source in find_sources(plugins=settings.plugins, trusted=settings.trusted)[0]}
+    acted = _acted(records)
+    if strangers := [name for name in acted if name not in known]:
+        console.say(f"left out, for they are not known here: {', '.join(strangers)}")
+    return [known[name] for name in acted if name in known]
 
 
 @asynccontextmanager
@@ -116,11 +136,12 @@ def _acted(records: list[LogRecord]) -> list[str]:
     return sorted({plain_name(id.rpartition(".")[0]) for id in ids})
 
 
-def _print(source: Source, what: str, verdicts: list[Verdict]) -> None:
-    console.say(f"{source.name} {source.version} on {what}, again")
-    width = max(len(each.binding) for each in verdicts)
-    for each in verdicts:
-        console.out(f"{each.binding:<{width}}  {each.came}{f': {each.reason}' if each.reason else ''}")
+def _print(sources: list[Source], asked: Asked, verdicts: list[Verdict]) -> None:
+    console.say(f"{', '.join(f'{source.name} {source.version}' for source in sources)} on {asked.what}, again")
+    names = [f"{each.source}  {each.binding}" if len(sources) > 1 else each.binding for each in verdicts]
+    width = max(map(len, names))
+    for name, each in zip(names, verdicts, strict=True):
+        console.out(f"{name:<{width}}  {each.came}{f': {each.reason}' if each.reason else ''}")
         for change in each.changes:
             if change.kind == "changed":
                 console.out(f"  {change.key}")
@@ -129,20 +150,22 @@ def _print(source: Source, what: str, verdicts: list[Verdict]) -> None:
             else:
                 console.out(f"  {change.key}  {change.kind}: {' '.join(change.lines)}")
         for digest in each.asked:
-            console.out(f"  not recorded: question {digest}")
+            console.out(f"  no answer: question {digest}")
     counts = Counter(each.came for each in verdicts)
     told = ", ".join(f"{count} {came}" for came, count in counts.items())
     console.say(f"{len(verdicts)} activation{'' if len(verdicts) == 1 else 's'}: {told}; nothing was written")
 
 
-def _print_json(source: Source, what: str, verdicts: list[Verdict]) -> None:
+def _print_json(sources: list[Source], asked: Asked, verdicts: list[Verdict]) -> None:
+    from controller.rerun import digest_of_board
+
     console.out_json(
         {
-            "source": source.name,
-            "version": source.version,
-            "on": what,
+            "sources": {source.name: source.version for source in sources},
+            "on": asked.what,
             "same": all(each.came == "same" for each in verdicts),
             "counts": dict(Counter(each.came for each in verdicts)),
+            "digest": {"then": digest_of_board(verdicts, now=False), "now": digest_of_board(verdicts, now=True)},
             "activations": [asdict(each) for each in verdicts],
         }
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
+from blackboard.blobs import BlobCorrupt, BlobMissing
 from blackboard.events import LogRecord
 from knowledge_sources.llm.calls import Reply, Request
 from knowledge_sources.llm.ports import Recordings
@@ -72,15 +73,20 @@ class BoardRecordings:
 
 
 class Watched:
-    """Recordings, and the digests of the questions they could not answer."""
+    """Recordings, and the digests of the questions they could not answer; `lost`: those whose answer is not at hand."""
 
     def __init__(self, recordings: Recordings) -> None:
         self._recordings = recordings
         self.missing: list[str] = []
+        self.lost: list[str] = []
 
     async def get(self, request: Request) -> Reply | None:
         """See ports.Recordings."""
-        reply = await self._recordings.get(request)
+        try:
+            reply = await self._recordings.get(request)
+        except (BlobMissing, BlobCorrupt):
+            reply = None
+            self.lost.append(request.digest)
         if reply is None and request.digest not in self.missing:
             self.missing.append(request.digest)
         return reply

@@ -40,7 +40,13 @@ def test_built_in_sources_come_to_the_same(analyzed: tuple[Cli, str]) -> None:
         ran = cli("replay", board, "--rerun", source, "--json")
         assert ran.code == 0, ran
         said = ran.json()
-        assert said["same"] and said["source"] == source and said["counts"] == {"same": len(said["activations"])}
+        assert said["same"] and list(said["sources"]) == [source]
+        assert said["counts"] == {"same": len(said["activations"])}
+    ran = cli("replay", board, "--rerun", "all", "--json")
+    assert ran.code == 0, ran
+    said = ran.json()
+    assert {"intake", "layers", "pages", "claims", "facts", "report"} <= set(said["sources"])
+    assert said["digest"]["then"] == said["digest"]["now"]
 
 
 def test_changed_code_is_told_apart_and_exits_5(analyzed: tuple[Cli, str], tmp_path: Path) -> None:
@@ -51,7 +57,8 @@ def test_changed_code_is_told_apart_and_exits_5(analyzed: tuple[Cli, str], tmp_p
     assert ran.code == 5, ran
     assert "page/0001  differs" in ran.out and "lost:" in ran.out and "text: " in ran.out
     said = cli("replay", board, "--rerun", file, "--json").json()
-    assert not said["same"] and said["version"] == "2"
+    assert not said["same"] and said["sources"] == {"claims": "2"}
+    assert said["digest"]["then"] != said["digest"]["now"]
     kinds = [change["kind"] for change in said["activations"][0]["changes"]]
     assert sorted(set(kinds)) == ["changed", "lost"]
 

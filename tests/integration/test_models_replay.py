@@ -11,6 +11,7 @@ from test_models_service import records, serving, submitted
 from blackboard.board import Board
 from blackboard.events import from_json
 from controller.bootstrap import open_rerun
+from controller.rerun import digest_of_board
 from tests.models import ModelServer
 
 LETTER = "\f".join(
@@ -36,11 +37,15 @@ async def test_every_source_of_a_board_on_models_comes_to_the_same(
 
         told: dict[str, list[str]] = {}
         asking = 0
+        verdicts = []
         for source in service.service.sources:
             async with open_rerun(source, log, whole, blobs) as rerun:
-                for verdict in await rerun.over(board, log):
+                found = await rerun.over(board, log)
+                verdicts += found
+                for verdict in found:
                     told.setdefault(source.name, []).append(verdict.came)
                     assert verdict.came == "same", (source.name, verdict)
                     asking += source.cost == "model"
         assert {"layers", "report"} <= set(told) and asking > 3, told
+        assert digest_of_board(verdicts, now=True) == digest_of_board(verdicts, now=False)
         assert len(model_server.calls) == asked > 3

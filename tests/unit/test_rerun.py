@@ -11,6 +11,7 @@ from blackboard import (
     All,
     Child,
     Contribution,
+    Deferred,
     Each,
     Group,
     Level,
@@ -233,3 +234,36 @@ def test_differences_in_words() -> None:
         "z: new: null",
         "confidence: 1 -> 0.5",
     )
+
+
+async def test_large_values_are_compared_whole() -> None:
+    def long(page: Page) -> Word:
+        return Word(page=page.number, text="long" + "x" * 300_000)
+
+    bench = Bench()
+    await bench.start([as_put("page/0001", Page(number=1, text="y" * 400_000))])
+    source = replace(words, function=long)
+    await bench.run([source])
+    records = await bench.store.log(bench.id)
+
+    async def whole(board: Board, key: str) -> bytes:
+        return await bench.store.resolve(board.values[key])
+
+    (same,) = await Rerun(source, whole, None, {}).over("recorded", records)
+    assert same.came == "same", same
+
+    def longer(page: Page) -> Word:
+        return Word(page=page.number, text="long" + "x" * 300_000 + page.text[:3])
+
+    (other,) = await Rerun(replace(words, function=longer), whole, None, {}).over("recorded", records)
+    assert [(each.kind, len(each.lines)) for each in other.changes] == [("changed", 1)]
+    assert len(other.changes[0].lines[0]) < 200
+
+
+async def test_a_source_that_puts_itself_off_today() -> None:
+    def later(page: Page) -> list[Word]:
+        raise Deferred("no room", after_s=5)
+
+    bench = await bench_of(words)
+    first, _ = await again(bench, replace(words, function=later))
+    assert first.came == "differs" and "Deferred: no room" in first.reason

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from test_rerun import Word
 
 from blackboard import All, Each, LanguageModel, ModelFailed, Page, Task, knowledge_source
+from blackboard.blobs import Blobs
 from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.events import from_json, to_json
@@ -114,3 +115,16 @@ async def test_a_source_beside_it_that_asks_nothing() -> None:
     await bench.put([as_put("word/0001.extra", Word(page=1, text="extra"))])
     await bench.run([colours, replace(count, outputs=(Word,), max_rounds=1)])
     assert {each.came for each in await again(bench, colours)} == {"same"}
+
+
+async def test_answers_that_are_not_at_hand_are_said_to_be_so() -> None:
+    bench, _ = await analyzed(colours)
+    records = await bench.store.log(bench.id)
+
+    async def whole(board: Board, key: str) -> bytes:
+        return board.values[key]
+
+    async with open_rerun(colours, records, whole, Blobs.at("memory://")) as rerun:
+        found = await rerun.over(bench.id, records)
+    assert {each.came for each in found} == {"unrecorded"}
+    assert "not at hand" in found[0].reason
