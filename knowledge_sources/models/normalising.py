@@ -13,12 +13,14 @@ from knowledge_sources.mentions.contact import find_contacts
 from knowledge_sources.mentions.contracts import find_durations
 from knowledge_sources.mentions.dates import find_dates
 from knowledge_sources.mentions.found import Found
-from knowledge_sources.mentions.identifiers import find_identifiers
+from knowledge_sources.mentions.identifiers import find_identifiers, is_number_like
 
 CORROBORATED, SAID = 0.92, 0.8
 """How far a mention is trusted that a finder knows, too, and one that only the model says."""
 LONGEST_NAME: Final = 200
 LONGEST_ADDRESS: Final = 400
+MOST_GROUPS: Final = 6
+"""Pieces, with spaces between, in which a number may be printed."""
 _NAMES: Final = ("organisation", "person", "location")
 
 
@@ -64,7 +66,7 @@ class Normaliser:
 def _number(start: int, end: int, shown: str, role: str) -> Found | None:
     """A number whose label the finders do not know: the role names it."""
     value = re.sub(r"\s", "", shown)
-    if not 2 <= len(value) <= 40 or not any(sign.isdigit() for sign in value):
+    if not 2 <= len(value) <= 40 or len(shown.split()) > MOST_GROUPS or not is_number_like(value):
         return None
     # As in `identifiers`: so many digits in a row may be a card's, and a report must not spread it.
     digits = re.sub(r"\D", "", value)

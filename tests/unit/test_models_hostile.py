@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_brains import Asked, Brains, Reply, on_board
 from pydantic import BaseModel
 
 from blackboard import Claim, Document, Mentions, ModelFailed, Page, Source, Summary, Verdict, Where
@@ -25,6 +24,7 @@ from knowledge_sources.models.mentions import mentions_model
 from knowledge_sources.models.reviser import ROUNDS, reviser
 from knowledge_sources.models.summary import summary_model
 from knowledge_sources.passages import gather
+from tests.model_brains import Asked, Brains, Reply, on_board
 
 WORDS = ("Acme Ltd", "3 May 2024", "1,200.00 GBP", "pays", "GB82 WEST 1234 5698 7654 32", "a@b.example", "é", "e\u0301",
          "漢字", "\ufb01nal", "\u00ad", "\n", " ", "  ", "rent", "12 months", "+44 20 7946 0958", "1", "\ud800")  # fmt: skip

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_brains import Asked, Brains, on_board
-from obedient import SECRET, Obedient, orders
 
 from blackboard import (
     Claim,
@@ -39,9 +37,11 @@ from knowledge_sources.models.mentions import mentions_model
 from knowledge_sources.models.reading import as_reading
 from knowledge_sources.models.reviser import reviser
 from knowledge_sources.models.summary import summary_model
-from knowledge_sources.models.tasks import with_rules
+from knowledge_sources.models.tasks import load, with_rules
 from knowledge_sources.models.words import Dropped
 from knowledge_sources.passages import gather, passages
+from tests.model_brains import Asked, Brains, on_board
+from tests.obedient import SECRET, Obedient, orders
 
 FILES = sorted((Path(__file__).parents[1] / "injections").glob("*.txt"))
 SOURCES: tuple[Source, ...] = (
@@ -102,7 +102,7 @@ async def test_the_document_is_sent_as_a_document_and_nowhere_else(file: Path) -
     for asked in model.asked:
         assert not any(line in asked.said for line in lines)
         assert all(isinstance(part, str | Quoted) for part in asked.parts), "no files, no addresses"
-        assert asked.said.startswith("You help to analyse a document.")
+        assert asked.said.startswith(load("rules").text)
         assert asked.pages == sorted(asked.pages)
 
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 import pytest
-from model_brains import Asked, Brains, by_task, in_turn, on_board, refusal
 
 from blackboard import (
     Claim,
@@ -30,6 +29,7 @@ from knowledge_sources.models.mentions import mentions_model
 from knowledge_sources.models.reviser import reviser
 from knowledge_sources.models.summary import summary_model
 from knowledge_sources.passages import gather
+from tests.model_brains import Asked, Brains, by_task, in_turn, on_board, refusal
 
 ONE = Page(
     number=1,

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, Literal, get_args, get_origin
 
-from model_brains import Asked, Reply
 from pydantic import BaseModel, ValidationError
 
 from blackboard import Quoted
+from tests.model_brains import Asked, Reply
 
 SECRET = "sk-ant-the-key-of-this-server"
 """What it would give away if it knew it."""
-EVERY = 12
-"""How long its lists are."""
+LENGTHS = (16, 3)
+"""Of its lists, and of lists within those."""
 _SPOKEN = re.compile(r'"([^"]{3,200})"|“([^”]{3,200})”|«([^»]{3,200})»')
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _HEX = re.compile(r"\b(?:[0-9a-f]{2}){12,}\b")
@@ -90,16 +90,16 @@ def _objects(text: str) -> Iterator[Any]:
             continue
 
 
-def _filled(kind: Any, words: Sequence[str], turns: Iterator[int]) -> Any:
+def _filled(kind: Any, words: Sequence[str], turns: Iterator[int], depth: int = 0) -> Any:
     """A value of a field's type, made of the words, one after the other."""
     turn = next(turns)
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         return choices[turn % len(choices)]
     if get_origin(kind) is list:
-        return [_filled(get_args(kind)[0], words, turns) for _ in range(EVERY * 4)]
+        return [_filled(get_args(kind)[0], words, turns, depth + 1) for _ in range(LENGTHS[depth])]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return {name: _filled(field.annotation, words, turns) for name, field in kind.model_fields.items()}
+        return {name: _filled(field.annotation, words, turns, depth) for name, field in kind.model_fields.items()}
     if kind is bool:
         return turn % 2 == 0
     return (1, 2, 0, -1, 3, 999)[turn % 6] if kind is int else words[(turn * 7) % len(words)]
