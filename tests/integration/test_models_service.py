@@ -13,7 +13,9 @@ import pytest
 from blackboard.registry import find_sources
 from controller.bootstrap import open_service
 from controller.settings import Settings
+from knowledge_sources.llm import gateway
 from knowledge_sources.llm.prompting import RULES
+from tests.fleet import until
 from tests.integration.guests import Open
 from tests.listening import listening
 from tests.models import ModelServer
@@ -81,3 +83,27 @@ async def test_nothing_is_asked_unless_a_submission_says_so(
         board = await submitted(service, CONTRACT, strategy={"claim": "market"})
         assert (await service.end(board))["status"] == "completed"
     assert not model_server.calls and not model_server.others
+
+
+async def test_boards_wait_for_a_server_that_is_away_and_none_fails_of_it(
+    redis_url: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_server.always("overloaded")
+    monkeypatch.setattr(gateway, "LATER_S", 0.5)
+    async with serving(redis_url, tmp_path, model_server, monkeypatch, attempts=1) as service:
+        boards = [await submitted(service, text, models="always") for text in (CONTRACT[:600], CONTRACT[900:1500])]
+
+        async def waiting() -> bool:
+            for board in boards:
+                reasons = (await service.client.get(f"/v1/boards/{board}/why")).json()["reasons"]
+                if not any(each["reason"].startswith("waits: ") and each["attempts"] == 0 for each in reasons):
+                    return False
+            return True
+
+        await until(waiting)
+        model_server.always(None)
+        for board in boards:
+            ending = await service.end(board)
+            assert (ending["status"], ending["slug"], ending["degraded"]) == ("completed", "complete", [])
+            told = ending["models"]
+            assert told["mode"] == "always" and told["steps"]["mentions_model"] >= 1 and told["calls"] > 0
