@@ -65,7 +65,10 @@ class Limits(Protocol):
     """Requests, input and output tokens a minute and concurrency, of the whole fleet, per account and class of models."""
 
     async def acquire(self, endpoint: Endpoint, *, input_tokens: int, output_tokens: int, patience_s: float) -> Permit:
-        """Wait for room. Raises CallFailed(throttled, retry_after_s, billed="no") when it would take longer."""
+        """Wait for room. Raises CallFailed(throttled, retry_after_s, billed="no") when it would take longer.
+
+        Raises CallFailed(request, billed="no") for a question that is larger than a minute's limit.
+        """
 
     async def settle(self, permit: Permit, usage: Usage | None, headers: Mapping[str, str]) -> None:
         """The call is over: give back what it did not use, and learn from the headers (they only lower a level)."""

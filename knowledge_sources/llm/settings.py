@@ -55,7 +55,7 @@ class ModelSettings(BaseSettings):
 
     timeout_s: Positive = 60.0
     """Without a byte."""
-    total_timeout_s: Positive = 180.0
+    total_timeout_s: Annotated[float, Field(gt=0, le=600)] = 180.0
     """One call in all."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """Tries of one call while the server is broken."""
@@ -76,7 +76,7 @@ class ModelSettings(BaseSettings):
     input_tokens_per_minute: Annotated[int, Field(ge=0)] = 0
     output_tokens_per_minute: Annotated[int, Field(ge=0)] = 0
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 16
-    """Calls under way at a time, of the whole fleet."""
+    """Calls under way at a time, of the whole fleet, for each account and class of models."""
 
     board_usd: Annotated[float, Field(ge=0)] = 1.0
     """The most one board may cost, unless its own budget says less."""

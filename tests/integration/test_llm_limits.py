@@ -267,6 +267,9 @@ async def test_what_was_used_outlives_the_server(tmp_path: Path) -> None:
             throttled = await take(limits)
             assert isinstance(held, Permit) and isinstance(throttled, Permit)
             await limits.throttle(throttled, 30.0, {})
+            breaker = FleetBreaker(line, clock=clock)
+            for _ in range(20):
+                await breaker.tell(await breaker.enter(MODEL), "failed")
     finally:
         first.kill()
     second = await start_server(tmp_path)
@@ -275,6 +278,8 @@ async def test_what_was_used_outlives_the_server(tmp_path: Path) -> None:
             limits = FleetLimits(line, set_, clock=clock)
             state = await limits.state(MODEL)
             assert (state.under_way, state.requests.used, state.closed_until) == (1, 2, clock.now + 30_000)
+            with pytest.raises(CallFailed, match="out of order"):
+                await FleetBreaker(line, clock=clock).enter(MODEL)
             clock.pass_s(30)
             assert isinstance(await take(limits), Permit)
             assert not isinstance(await take(limits), Permit)
