@@ -33,7 +33,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from blackboard import keys
 from blackboard.coalesce import Coalescer
@@ -144,10 +144,6 @@ class FleetLimits:
             self._line, room.keys, class_of(endpoint.model), self._configured, self._settings.concurrency,
             self._window_ms, None if self._clock is None else self._clock(),
         )  # fmt: skip
-
-    async def shown(self, endpoint: Endpoint) -> dict[str, Any]:
-        """The same in plain words and numbers."""
-        return (await self.state(endpoint)).shown()
 
     async def close(self) -> None:
         """Tell what is still to be told, shortly."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from blackboard import wire
 from blackboard.coalesce import Coalescer
@@ -42,10 +42,6 @@ class LimitsState:
     """After a 429; None: not closed."""
     processes: int
     """That asked within ten minutes."""
-
-    def shown(self) -> dict[str, Any]:
-        """As doctor and capabilities show it."""
-        return asdict(self)
 
 
 async def read_state(

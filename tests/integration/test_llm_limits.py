@@ -16,6 +16,7 @@ from blackboard.store import RedisStore
 from knowledge_sources.llm.breaker import FleetBreaker
 from knowledge_sources.llm.calls import CallFailed, Usage
 from knowledge_sources.llm.limits import FleetLimits
+from knowledge_sources.llm.limits_state import Level
 from knowledge_sources.llm.ports import Endpoint, Permit
 from knowledge_sources.llm.settings import ModelSettings
 from tests.llm_shared import Away, Clock, lifetimes, line_to
@@ -150,7 +151,7 @@ async def test_what_headers_say_is_shown_and_shared(line: Coalescer) -> None:
     clock.pass_s(31)
     assert (await other.state(MODEL)).requests.left == 49
     clock.pass_s(40)
-    assert (await other.shown(MODEL))["requests"] == {"used": 0, "limit": 50, "left": 50}
+    assert (await other.state(MODEL)).requests == Level(0, 50, 50)
 
 
 async def test_who_is_cancelled_leaves_nothing_behind(line: Coalescer) -> None:
