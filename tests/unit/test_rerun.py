@@ -23,8 +23,9 @@ from blackboard import (
 )
 from blackboard.board import Board
 from blackboard.contract import Boards, Source
+from blackboard.entries import Commit
 from blackboard.events import LogRecord, from_json, to_json
-from controller.bench import Bench, as_put
+from controller.bench import Bench, as_put, opening
 from controller.rerun import Rerun, Verdict
 from controller.rerun_diff import changes
 
@@ -267,3 +268,16 @@ async def test_a_source_that_puts_itself_off_today() -> None:
     bench = await bench_of(words)
     first, _ = await again(bench, replace(words, function=later))
     assert first.came == "differs" and "Deferred: no room" in first.reason
+
+
+async def test_what_a_shadow_did_is_run_again_in_its_own_space() -> None:
+    bench = Bench()
+    head = {**opening(), "sources": '{"tally":"1"}', "shadow": '{"words":"1"}'}
+    writes = (as_put("page/0001", Page(number=1, text="red green")), as_put("word/0001.red", Word(page=1, text="red")))
+    await bench.open(Commit("board.created", "t", id="c", mode="person", create=True, head=head, writes=writes))
+    await bench.run([words, tally])
+    assert "shadow.words.word/0001.green" in (await bench.board()).values
+    (same,) = await again(bench, words)
+    assert same.came == "same"
+    (other,) = await again(bench, replace(words, function=lambda page: []))
+    assert [each.key for each in other.changes] == ["shadow.words.word/0001.green", "shadow.words.word/0001.red"]
