@@ -8,7 +8,7 @@ from blackboard import All, Contribution, Each, Entities, Mentions, Page, knowle
 from knowledge_sources.mentions.find import find_mentions
 from knowledge_sources.mentions.merge import merge
 
-BARE: Final = 0.6
+BARE: Final = 0.4
 """How far it is trusted that a page of some length names nothing: most of those that do not are in a language that is not
 known here."""
 SHORT_PAGE: Final = 200

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from blackboard import Excerpt, LanguageModel, ModelFailed, Page
 from knowledge_sources.models.words import Dropped
 
+TIMEOUT_S: Final = 900.0
+"""Of a source that asks once. A call has minutes, and while a server is out of order it is tried several times: the gateway
+knows when to give up, and puts the activation off then, which a limit of ours would count as its failure."""
+LONG_S: Final = 2 * TIMEOUT_S
+"""Of one that asks several times."""
 Window = tuple[Excerpt, ...]
 
 

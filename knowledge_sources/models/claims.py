@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from blackboard import All, Claim, Each, LanguageModel, ModelFailed, Page, knowledge_source
 from knowledge_sources.claims import MAX_PER_PAGE, kind_of, slug_of
-from knowledge_sources.models.asking import holding, only, tell
+from knowledge_sources.models.asking import TIMEOUT_S, holding, only, tell
 from knowledge_sources.models.bids import claims_bid
 from knowledge_sources.models.borne import borne_out
 from knowledge_sources.models.drafts import Draft, drafted
@@ -25,7 +25,7 @@ class ClaimsSettings(Prompted):
 
 
 @knowledge_source(
-    version="1", cost="model", timeout=600, idle_timeout=240, default=False, bid=claims_bid,
+    version="1", cost="model", timeout=TIMEOUT_S, default=False, bid=claims_bid,
     carries={"page": "number"}, concurrency=16,
 )  # fmt: skip
 async def claims_model(

@@ -21,7 +21,7 @@ from blackboard import (
     knowledge_source,
 )
 from knowledge_sources.models.answers import Disagreement, Disagreements, some
-from knowledge_sources.models.asking import tell, windows
+from knowledge_sources.models.asking import LONG_S, tell, windows
 from knowledge_sources.models.bids import contradictions_bid
 from knowledge_sources.models.borne import reason_of
 from knowledge_sources.models.evidence import Quotes, overlap
@@ -40,7 +40,7 @@ class ContradictionsSettings(Prompted):
     tasks = ("contradictions", "points")
 
 
-@knowledge_source(version="1", cost="model", timeout=900, idle_timeout=300, default=False, bid=contradictions_bid)
+@knowledge_source(version="1", cost="model", timeout=LONG_S, default=False, bid=contradictions_bid)
 async def contradictions(
     document: Each[Document],
     pages: All[Page],
@@ -71,13 +71,14 @@ async def contradictions(
     if len(ranges) > 1:
         try:
             points = await gather(model, settings.task("points"), ranges, quotes, progress, dropped, failed)
-            given = Quoted("Points of the document", shown(points))
+            given = Quoted("Points of the document", shown(points, dropped))
             said = await model.ask(Disagreements, task, "Find which points contradict each other.", given)
             found += some(said.items, MOST, dropped)
         except ModelFailed as error:
             failed.append(error)
+    made = verdicts(found, quotes, dropped)
     tell(log, dropped, *failed)
-    return verdicts(found, quotes, dropped)
+    return made
 
 
 def verdicts(found: Sequence[Disagreement], quotes: Quotes, dropped: Dropped) -> list[Verdict]:

@@ -21,7 +21,7 @@ from blackboard import (
     knowledge_source,
 )
 from knowledge_sources.checks.evidence import Evidence
-from knowledge_sources.models.asking import holding, tell
+from knowledge_sources.models.asking import LONG_S, TIMEOUT_S, holding, tell
 from knowledge_sources.models.bids import facts_bid, summary_facts_bid
 from knowledge_sources.models.evidence import Quotes
 from knowledge_sources.models.judging import BATCH, Case, Court, unanswered, verdicts
@@ -35,9 +35,7 @@ class FactsSettings(Prompted):
     tasks = ("facts",)
 
 
-@knowledge_source(
-    version="1", cost="model", timeout=900, idle_timeout=300, default=False, bid=facts_bid, concurrency=16
-)
+@knowledge_source(version="1", cost="model", timeout=LONG_S, default=False, bid=facts_bid, concurrency=16)
 async def facts_model(
     claims: Group[Claim, Literal["page"]],
     passages: All[Passages],
@@ -68,7 +66,7 @@ async def facts_model(
     return found
 
 
-@knowledge_source(version="1", cost="model", timeout=420, default=False, bid=summary_facts_bid, concurrency=16)
+@knowledge_source(version="1", cost="model", timeout=TIMEOUT_S, default=False, bid=summary_facts_bid, concurrency=16)
 async def summary_facts_model(
     sentence: Each[Summary],
     passages: All[Passages],

@@ -14,7 +14,7 @@ from blackboard import All, Contribution, Each, LanguageModel, Mention, Mentions
 from knowledge_sources.mentions.found import Found, settle
 from knowledge_sources.mentions.layout import Boxes
 from knowledge_sources.models.answers import Named, NamedThings, some
-from knowledge_sources.models.asking import holding, only, tell
+from knowledge_sources.models.asking import TIMEOUT_S, holding, only, tell
 from knowledge_sources.models.bids import mentions_bid
 from knowledge_sources.models.evidence import Quotes
 from knowledge_sources.models.normalising import Normaliser
@@ -36,7 +36,13 @@ class MentionsSettings(Prompted):
 
 
 @knowledge_source(
-    version="1", cost="model", timeout=600, default=False, bid=mentions_bid, carries={"page": "number"}, concurrency=16
+    version="1",
+    cost="model",
+    timeout=TIMEOUT_S,
+    default=False,
+    bid=mentions_bid,
+    carries={"page": "number"},
+    concurrency=16,
 )
 async def mentions_model(
     page: Each[Page], pages: All[Page], model: LanguageModel, settings: MentionsSettings, log: logging.Logger

@@ -62,12 +62,14 @@ async def gather(
     return found
 
 
-def shown(points: Sequence[Noted]) -> str:
-    """The points as a question quotes them; where they are too many, the same share of every range is left out."""
+def shown(points: Sequence[Noted], dropped: Dropped) -> str:
+    """The points as a question quotes them; where they are too many, the same share of every range is left out, counted."""
     lines = [f"- page {point.where.page}: {point.text}\n  > {point.where.page}: {_line(point)}" for point in points]
     size = sum(len(line) + 1 for line in lines)
     step = -(-size // MOST_CHARACTERS)
-    return "\n".join(lines[::step] if step > 1 else lines)
+    kept = lines[:: max(1, step)]
+    dropped("points more than one question takes", len(lines) - len(kept))
+    return "\n".join(kept)
 
 
 def _line(point: Noted) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Final
+
+from pydantic import Field
 
 from blackboard import (
     All,
@@ -23,11 +26,11 @@ from blackboard.errors import PermanentFailure
 from blackboard.levels import Line
 from blackboard.sandbox.pool import Sandboxes
 from knowledge_sources.models.answers import TranscribedLine, Transcript, some
-from knowledge_sources.models.asking import tell
+from knowledge_sources.models.asking import TIMEOUT_S, tell
 from knowledge_sources.models.bids import reading_bid
 from knowledge_sources.models.tasks import Prompted
 from knowledge_sources.models.words import Dropped, plain
-from knowledge_sources.ocr import LIMITS, TARGET, OcrSettings
+from knowledge_sources.ocr import LIMITS, TARGET
 from knowledge_sources.page_picture import PNG
 
 ENGINE: Final = "model"
@@ -37,10 +40,13 @@ MOST_LINES: Final = 1_000
 LONGEST_LINE: Final = 2_000
 
 
-class ReadingSettings(OcrSettings, Prompted):
-    """Its prompt, and how many pages are drawn at a time (see `ocr`)."""
+class ReadingSettings(Prompted):
+    """Its prompt, and how many pages are drawn at a time, where `ocr` did not say so before."""
 
     tasks = ("reading",)
+
+    # Not part of what results depend on: on another machine no page has to be paid for again.
+    processes: int = Field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)), ge=1, le=64, exclude=True)
 
 
 def _needs_ocr(layer: Layer, **_: object) -> bool:
@@ -48,7 +54,7 @@ def _needs_ocr(layer: Layer, **_: object) -> bool:
 
 
 @knowledge_source(
-    version="1", cost="model", timeout=420, default=False, when=_needs_ocr, bid=reading_bid, carries={"page": "page"},
+    version="1", cost="model", timeout=TIMEOUT_S, default=False, when=_needs_ocr, bid=reading_bid, carries={"page": "page"},
     concurrency=8,
 )  # fmt: skip
 async def ocr_model(

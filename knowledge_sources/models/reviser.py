@@ -8,7 +8,7 @@ from typing import Final
 
 from blackboard import All, Contribution, LanguageModel, ModelFailed, Page, Quoted, Summary, Verdict, knowledge_source
 from knowledge_sources.models.answers import Revision
-from knowledge_sources.models.asking import holding, tell
+from knowledge_sources.models.asking import LONG_S, holding, tell
 from knowledge_sources.models.bids import revision_bid
 from knowledge_sources.models.borne import borne_out
 from knowledge_sources.models.evidence import Quotes
@@ -42,7 +42,7 @@ def _any_refuted(summary: Sequence[Summary], verdicts: Sequence[Verdict]) -> boo
 
 
 @knowledge_source(
-    version="1", cost="model", timeout=600, idle_timeout=240, default=False, revises=Summary, max_rounds=ROUNDS,
+    version="1", cost="model", timeout=LONG_S, default=False, revises=Summary, max_rounds=ROUNDS,
     when=_any_refuted, bid=revision_bid,
 )  # fmt: skip
 async def reviser(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from blackboard import All, LanguageModel, Page, Progress, Quoted, Summary, knowledge_source
 from blackboard.errors import ModelFailed
-from knowledge_sources.models.asking import tell, windows
+from knowledge_sources.models.asking import LONG_S, tell, windows
 from knowledge_sources.models.bids import summary_bid
 from knowledge_sources.models.borne import borne_out
 from knowledge_sources.models.drafts import drafted
@@ -31,7 +31,7 @@ class SummarySettings(Prompted):
     tasks = ("summary", "points", "whole")
 
 
-@knowledge_source(version="1", cost="model", timeout=900, idle_timeout=240, default=False, bid=summary_bid)
+@knowledge_source(version="1", cost="model", timeout=LONG_S, default=False, bid=summary_bid)
 async def summary_model(
     pages: All[Page], model: LanguageModel, settings: SummarySettings, progress: Progress, log: logging.Logger
 ) -> AsyncIterator[Summary]:
@@ -66,7 +66,7 @@ async def _asked(
         points = await gather(model, settings.task("points"), ranges, quotes, progress, dropped, failed)
         if not points:
             return
-        given = Quoted("Points of the document", shown(points))
+        given = Quoted("Points of the document", shown(points, dropped))
         stream = model.stream(settings.task("whole"), "Summarise the document.", given, max_tokens=2048)
     else:
         return

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar, Final
 
-from pydantic import computed_field, model_validator
+from pydantic import Field, computed_field, model_validator
 
 from blackboard import SourceSettings, Task
 from blackboard.errors import UsageError
@@ -47,7 +47,8 @@ class Prompted(SourceSettings):
     tasks: ClassVar[tuple[str, ...]] = ()
     """The files that a subclass asks with."""
 
-    prompts: Path | None = None
+    # Not the folder makes a difference to results, but what is in it: `versions`.
+    prompts: Path | None = Field(default=None, exclude=True)
     """A folder whose `*.md` files stand for those of the same name that came with the program."""
 
     @model_validator(mode="after")

@@ -268,7 +268,7 @@ async def test_what_is_no_failure_of_an_answer_is_not_swallowed(error: Exception
         assert error in board.errors, source.name
 
 
-async def test_contradictions_need_two_places_that_differ() -> None:
+async def test_contradictions_need_two_places_that_differ(caplog: pytest.LogCaptureFixture) -> None:
     first, second = quote(1, "The rent is 1,200.00 GBP"), quote(2, "The rent is 1,250.00 GBP")
     reason = "The rent is 1,200.00 GBP on page 1, but 1,250.00 GBP on page 2."
     answer = {
@@ -281,7 +281,9 @@ async def test_contradictions_need_two_places_that_differ() -> None:
             {"first": first, "second": quote(9, "The rent"), "reason": "x"},
         ]
     }
-    board = await on_board(Brains(lambda _: answer), contradictions, given=(*PAGES, DOCUMENT))
+    with caplog.at_level(logging.WARNING):
+        board = await on_board(Brains(lambda _: answer), contradictions, given=(*PAGES, DOCUMENT))
+    assert "2 that say the same twice; 2 without words that are on the page they are said to be on" in caplog.text
     (verdict,) = board.values(Verdict)
     assert (verdict.about, verdict.label, verdict.reason) == ("contradiction-2-1", "refuted", reason)
     assert [place.page for place in verdict.evidence] == [1, 2]

@@ -22,7 +22,9 @@ from controller.policy import Policy
 from knowledge_sources.models import answers
 from knowledge_sources.models.answers import Answer, NamedThings
 from knowledge_sources.models.mentions import MentionsSettings, mentions_model
+from knowledge_sources.models.points import MOST_CHARACTERS, Noted, shown
 from knowledge_sources.models.tasks import FOLDER, LONGEST, Prompted, load, with_rules
+from knowledge_sources.models.words import Dropped
 
 ROOT = Path(__file__).parents[2]
 OURS = {
@@ -75,6 +77,12 @@ def test_a_changed_prompt_makes_results_stale(tmp_path: Path, monkeypatch: pytes
     assert isinstance(settings, MentionsSettings) and settings.task("mentions") == with_rules("mentions")
     (tmp_path / "mentions.md").write_text("List the names on a page.")
     assert configured(mentions_model).configuration != before
+    after = configured(mentions_model).configuration
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mentions.md").write_text("List the names on a page.")
+    monkeypatch.setenv("BLACKBOARD_SOURCE_MENTIONS_MODEL__PROMPTS", str(elsewhere))
+    assert configured(mentions_model).configuration == after, "what it says counts, not where it lies"
     changed = MentionsSettings(prompts=tmp_path)
     assert changed.task("mentions").text.endswith("\n\nList the names on a page.")
     assert changed.versions != MentionsSettings().versions
@@ -107,6 +115,16 @@ def _tasks(source: Source) -> Iterator[str]:
     for kind in source.injected.values():
         if isinstance(kind, type) and issubclass(kind, Prompted):
             yield from kind.tasks
+
+
+def test_points_that_are_too_many_are_left_out_evenly_and_counted() -> None:
+    place = Where(page=1, start=0, end=400, text="word " * 80)
+    noted = [Noted(f"Point {number}.", place) for number in range(1_000)]
+    dropped = Dropped()
+    text = shown(noted, dropped)
+    assert len(text) <= MOST_CHARACTERS and "Point 0." in text and "Point 996." in text
+    assert text.count("Point") + len(dropped) == 1_000 and "more than one question takes" in str(dropped)
+    assert shown(noted[:2], dropped).count("\n") == 3 and shown([], dropped) == ""
 
 
 ANSWERS = [kind for kind in vars(answers).values() if isinstance(kind, type) and kind.__base__ is Answer]
