@@ -21,7 +21,8 @@ from knowledge_sources.models.tasks import with_rules
 from tests.integration.guests import Open
 from tests.integration.test_models_service import serving, submitted
 from tests.model_brains import Asked
-from tests.models import ModelServer
+from tests.models import Call, ModelServer
+from tests.models.brain import answered
 from tests.obedient import SECRET, Obedient
 
 FILES = sorted((Path(__file__).parents[1] / "injections").glob("*.txt"))
@@ -33,8 +34,20 @@ TAKEN = {"model", "max_tokens", "system", "messages", "output_config", "stream"}
 
 def obeying(body: Mapping[str, Any]) -> str:
     """The obedient brain, at the wire."""
+    if not is_question(body):
+        return answered(body)
     said = Obedient()(_asked(body))
     return said if isinstance(said, str) else said.model_dump_json()  # type: ignore[union-attr]
+
+
+def is_question(body: Mapping[str, Any]) -> bool:
+    """Whether a source asks, and not somebody who tries out what the server can do."""
+    return bool(body.get("system") == [{"type": "text", "text": RULES}])
+
+
+def questions(server: ModelServer) -> list[Call]:
+    """The calls in which sources asked."""
+    return [call for call in server.calls if is_question(call.said)]
 
 
 def _asked(body: Mapping[str, Any]) -> Asked:
@@ -116,18 +129,19 @@ async def test_orders_in_a_document_are_words_in_a_document(
             assert ending["status"] == "completed", (file.stem, ending)
             values = await board_values(service, board)
             check_board(values)
-            calls, model_server.calls[:] = list(model_server.calls), []
+            calls = questions(model_server)
+            model_server.calls.clear()
             pages = {line.strip() for value in page_texts(values).values() for line in value.splitlines()}
             lines = {line for line in pages if len(line) > 12}
             for call in calls:
-                check_sent(orjson.loads(call.body), lines)
+                check_sent(call.said, lines)
             assert {task.split("@")[0] for task in tasks_of(calls)} >= {"mentions", "claims", "summary"}
             assert len({call.prefix for call in calls if call.prefix}) <= 1
     assert not model_server.others
 
 
-def tasks_of(calls: list[Any]) -> set[str]:
-    return {_asked(orjson.loads(call.body)).name for call in calls if len(orjson.loads(call.body)["messages"]) == 1}
+def tasks_of(calls: list[Call]) -> set[str]:
+    return {_asked(call.said).name for call in calls if len(call.said["messages"]) == 1}
 
 
 def page_texts(values: Mapping[str, Any]) -> dict[int, str]:
@@ -156,6 +170,8 @@ LETTER = "Orchard Homes Ltd wrote to Tomas Lind on 1 March 2024.\nThe rent is 1,
 
 def careful(body: Mapping[str, Any]) -> str:
     """A model that answers well, for the letter above."""
+    if not is_question(body):
+        return answered(body)
     asked = _asked(body)
     page = 2 if any(isinstance(part, str) and "page 2 " in part for part in asked.parts) else 1
     rent = {"page": 1, "text": "The rent is 1,150.00 EUR a month"}
@@ -180,11 +196,11 @@ async def test_the_same_document_again_is_answered_without_a_call(
         ending = await service.end(first)
         assert ending["status"] == "completed" and not ending.get("degraded"), ending
         before = await board_values(service, first)
-        asked = len(model_server.calls)
+        asked = len(questions(model_server))
         assert asked == 9, "two pages' names and claims, summary, contradictions, two pages' facts and one sentence's"
         second = await submitted(service, LETTER, models="always")
         await service.end(second)
-        assert len(model_server.calls) == asked
+        assert len(questions(model_server)) == asked
         assert await board_values(service, second) == before
     check_board(before)
     assert before["summary/0001"]["text"] == "Orchard Homes Ltd sets a rent of 1,150.00 EUR."
@@ -198,7 +214,7 @@ async def test_where_the_local_sources_are_sure_no_model_is_asked_for_their_work
     async with serving(redis_url, tmp_path, model_server, monkeypatch) as service:
         board = await submitted(service, LETTER, models={"mentions": "auto"})
         assert (await service.end(board))["status"] == "completed"
-        assert not model_server.calls
+        assert not questions(model_server)
         board = await submitted(service, "xqzt " * 80 + "\f" + LETTER, models={"mentions": "auto"})
         assert (await service.end(board))["status"] == "completed"
-        assert [_asked(orjson.loads(call.body)).name for call in model_server.calls] == ["mentions"]
+        assert [_asked(call.said).name for call in questions(model_server)] == ["mentions"]
