@@ -21,7 +21,7 @@ OPEN = frozenset((*ABLE, "waiting", "under_way"))
 def weighed(plan: Plan, track: Track, binding: Binding, state: State, note: str) -> tuple[State, str]:
     """The state of a binding once bids, rivals and the budget are taken into account."""
     source = track.node.source
-    binding.bid, binding.surpassed = None, False
+    binding.bid, binding.surpassed, binding.undecided = None, False, False
     if state in ABLE and source.bid is not None:
         try:
             binding.bid = plan.conditions.bid(source, binding, plan.levels)
@@ -42,6 +42,9 @@ def weighed(plan: Plan, track: Track, binding: Binding, state: State, note: str)
     if contest.mixed and state in ("done", "failed") and (better := _surpassed_by(plan, contest, binding, source.name)):
         binding.surpassed = True
         return (state, note) if state == "failed" else ("outbid", f"{better} did it better")
+    binding.undecided = (
+        contest.mixed and state == "done" and not does(contest, binding) and _may_act(plan, binding, source.name)
+    )
     return state, note
 
 
@@ -95,8 +98,12 @@ def _surpassed_by(plan: Plan, contest: Contest, binding: Binding, source: str) -
     best = max(rivals, key=rank)
     if best == source or rivals[best].alone != "done":
         return ""
-    left = any(rival.alone in OPEN and rival.lapsed is None for rival in rivals.values())
-    return "" if left and not does(contest, rivals[best]) else best
+    return "" if not does(contest, rivals[best]) and _may_act(plan, binding, source) else best
+
+
+def _may_act(plan: Plan, binding: Binding, source: str) -> bool:
+    """Whether a result for this binding may still come of one of the rivals."""
+    return any(rival.alone in OPEN and rival.lapsed is None for rival in plan.rivals(source, binding.id).values())
 
 
 def does(contest: Contest, binding: Binding) -> bool:

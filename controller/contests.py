@@ -14,7 +14,7 @@ from typing import Any
 from blackboard.contract import Bid, Source
 from blackboard.entries import Activation
 from blackboard.errors import ContractError
-from controller.modes import floor_of, is_mixed, ordered
+from controller.modes import floor_of, is_mixed, ordered, outputs_of
 from controller.policy import Policy
 
 STREAK = 3
@@ -106,7 +106,11 @@ def _add_modes(
         if level in policy.strategy or policy.mode(level) == "off":
             continue
         names = [name for name in contributors[level] if name not in found and not _stands_apart(sources[name], level)]
-        for rivals in _by_binding(sources, names):
+        alike: dict[frozenset[str], list[str]] = {}
+        for name in names:
+            # Who contributes more, or less, does other work: it cannot be left out where the other one acts.
+            alike.setdefault(outputs_of(sources[name]), []).append(name)
+        for rivals in (found for those in alike.values() for found in _by_binding(sources, those)):
             if not is_mixed(sources, rivals):
                 continue
             market = policy.mode(level) == "auto"

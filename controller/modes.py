@@ -38,8 +38,14 @@ def floor_of(policy: Policy, level: str) -> float:
 
 
 def is_mixed(sources: Mapping[str, Source], names: Iterable[str]) -> bool:
-    """Whether some of them ask a model, and some do not."""
-    return len({sources[name].asks_model for name in names}) == 2
+    """Whether some of them ask a model and some do not, and they contribute the same levels: one can stand for another."""
+    several = [sources[name] for name in names]
+    return len({source.asks_model for source in several}) == 2 and len({outputs_of(source) for source in several}) == 1
+
+
+def outputs_of(source: Source) -> frozenset[str]:
+    """The levels it contributes."""
+    return frozenset(kind.level for kind in source.outputs)
 
 
 def ordered(sources: Mapping[str, Source], names: Sequence[str], policy: Policy, level: str) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def _settle(plan: Plan, track: Track, binding: Binding, state: State, note: str 
     if track.settle(binding, state, note):
         _touch_followers(plan, track, binding, carried)
     making: str | None = None
-    if binding.counted[0] or state == "gone":
+    if binding.counted[0] or binding.undecided or state == "gone":
         making = binding.latest.activation.id if state == "under_way" and binding.latest is not None else ""
     if making != binding.making:
         binding.making = making

@@ -122,6 +122,8 @@ class Binding:
     how good what it would do once more was."""
     lapsed: float | None = None
     """How good the result on its present inputs was, whose entries gave way to a better one's."""
+    undecided: bool = False
+    """Whether what it made may yet give way: it does not do, and a rival is still to be asked."""
     surpassed: bool = False
     """Whether what it made gives way to what another one made of the same binding."""
     bid: Bid | None = None

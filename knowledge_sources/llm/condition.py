@@ -25,9 +25,9 @@ T = TypeVar("T")
 class Parts:
     """Where the parts of it come from; what is left out is told as unknown."""
 
-    known: Callable[[], Awaitable[Capabilities | None]] | None = None
-    """What the server was last found to do."""
-    probe: Callable[[], Awaitable[Capabilities]] | None = None
+    known: Callable[[str], Awaitable[Capabilities | None]] | None = None
+    """What the first server was last found to do with a model."""
+    probe: Callable[[str], Awaitable[Capabilities]] | None = None
     """The same, found out if need be."""
     breaker: Callable[[Endpoint], Awaitable[BreakerState]] | None = None
     limits: Callable[[Endpoint], Awaitable[LimitsState]] | None = None
@@ -53,7 +53,7 @@ class ModelCondition:
         if not settings.configured:
             return told
         find = parts.probe if probe and parts.probe is not None else parts.known
-        found = await _tried("capabilities", find() if find is not None else None)
+        found = await _tried("capabilities", find(settings.names[0]) if find is not None and settings.names else None)
         told |= {
             "base_url": shown(settings.base_url),
             "names": list(settings.names),

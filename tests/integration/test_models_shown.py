@@ -82,11 +82,11 @@ async def levels(tenant: str) -> dict[str, Level]:
 async def test_what_the_fleet_knows() -> None:
     asked: list[str] = []
 
-    async def probe() -> Capabilities:
+    async def probe(model: str) -> Capabilities:
         asked.append("probe")
         return Capabilities(schema_output=False, documents=False, notes=("it knows no schema",))
 
-    async def kept() -> Capabilities | None:
+    async def kept(model: str) -> Capabilities | None:
         asked.append("kept")
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -78,7 +78,9 @@ class Worker:
         values = {read.key: read.value for read in claimed.reads if read.value is not None}
         own = {key: version for key, version, checked in activation.inputs if checked}
         given = arguments(source, activation, values, board, looked)
+        taken = activation.data.get("award", {}).get("taken", ())
         made = [as_put(contribution, source) for contribution in source.function(**given)]
+        made = [_beside(put, source.name) if put.key in taken else put for put in made]
         before = {*claimed.wrote, *activation.data.get("previous", ())}
         return cls(activation, source, given, looked, made, own, before)
 
@@ -175,3 +177,12 @@ def as_put(made: Contribution[Any], source: Source) -> Put:
     assert made.name is not None, "a simulated source names what it contributes"
     value = orjson.dumps(made.value.model_dump(mode="json"))
     return Put(prefix + entry_key(made.value.level, made.name), value, made.confidence)
+
+
+def _beside(put: Put, source: str) -> Put:
+    """The entry beside a rival's; its text begins with its name, too."""
+    value = orjson.loads(put.value)
+    name, colon, rest = value["text"].partition(":")
+    return replace(
+        put, key=f"{put.key}.{source}", value=orjson.dumps({**value, "text": f"{name}.{source}{colon}{rest}"})
+    )

@@ -15,8 +15,9 @@ from test_decide_random import QUICK, SEEDS, fragile
 from test_decide_rules import board_of, each, outcome, whole
 
 from blackboard.contract import Bid, Contribution, Input, Source
-from blackboard.entries import Activation, Put
+from blackboard.entries import Activation, Header, Put, level_of
 from blackboard.errors import ContractError
+from blackboard.models import LanguageModel
 from controller.graph import compile_graph
 from controller.policy import Policy, policy_of
 from controller.why import why_board
@@ -316,3 +317,48 @@ def test_contests_on_random_graphs_end_and_are_the_same_from_scratch(seed: int) 
     words = [orjson.loads(stored.split(b"|", 3)[3]) for stored in board.board.agenda.values()]
     numbers = Counter((data["award"]["level"], data["award"]["n"]) for data in words if "award" in data)
     assert board.late or not numbers or max(numbers.values()) == 1, "every award has a number of its own"
+
+
+def modelled(seed: int) -> tuple[list[Source], Policy]:
+    """The same, where the twins ask a model."""
+    found, _ = rivalled(seed)
+    asking = [
+        replace(source, injected={"model": LanguageModel}, required=False)
+        if source.name.endswith(("x", "y"))
+        else source
+        for source in found
+    ]
+    floors = {level.level: 0.6 for level in LEVELS[1:] if int(digest(level.level, str(seed)), 16) % 3 == 0}
+    return asking, Policy(models="auto" if seed % 2 else "always", floor=floors)
+
+
+@QUICK
+@given(SEEDS)
+def test_of_what_models_and_local_sources_made_one_result_stands_alone(seed: int) -> None:
+    """On random graphs, with accidents: the same from scratch, it ends, and no binding's results stand side by side."""
+    sources, policy = modelled(seed)
+    try:
+        board = Simulation(sources, seed=seed, odds=ROUGH if seed % 3 else replace(ROUGH, lag=0.0), policy=policy,
+                           fails=fragile)  # fmt: skip
+    except ContractError:
+        return
+    for number in range(1, 4):
+        board.put(LEVELS[0](page=1 + number % 2, text=f"p{number}:x"), f"p{number}")
+    board.run()
+    assert board.board.ended
+    if board.late:
+        return
+    contests = board.graph.contests
+    stands: dict[tuple[str, str], set[str]] = {}
+    for key, text in board.board.entries.items():
+        header = Header.parse(text)
+        made_by = board.board.activation(header.activation) if header.live else None
+        if (
+            made_by is not None
+            and (contest := contests.get(header.owner)) is not None
+            and level_of(key) == contest.level
+        ):
+            stands.setdefault((contest.level, str(made_by.data["binding"])), set()).add(header.owner)
+    for (level, binding), owners in stands.items():
+        rivals = {name for name, contest in contests.items() if contest.level == level and contest.mixed}
+        assert len(owners) == 1 or not owners <= rivals, (level, binding, owners)

@@ -49,6 +49,12 @@ class Digest(Level):
     read: tuple[str, ...]
 
 
+class Echo(Level):
+    """Of one gist."""
+
+    of: str
+
+
 class Clash(Level):
     """Something that models alone find."""
 
@@ -88,6 +94,12 @@ async def clashes(sheets: All[Sheet], model: LanguageModel) -> Clash:
 async def digest(gists: All[Gist]) -> Digest:
     """Reads what stands."""
     return Digest(read=tuple(f"{each.number}:{each.by}" for each in gists))
+
+
+@knowledge_source()
+async def echo(gist: Each[Gist]) -> Echo:
+    """Need not wait for all of them."""
+    return Echo(of=f"{gist.number}:{gist.by}")
 
 
 SOURCES = (gist, gist_model, clashes, digest)
@@ -148,6 +160,13 @@ async def test_auto_asks_a_model_where_the_local_one_is_not_sure() -> None:
     # Of a page's results one stands, all of it and nothing else, and who reads them has seen no other.
     assert stands(board) == {"gist/0001": "local", "gist/0002.gist_model": "model"}
     assert read(board) == ["1:local", "2:model"]
+
+
+async def test_nobody_works_on_a_result_that_may_yet_give_way() -> None:
+    board, _ = await ran(AUTO, SURE, POOR, HOPELESS, sources=(gist, gist_model, echo))
+    said = sorted(orjson.loads(board.values[key])["of"] for key in board.values if key.startswith("echo/"))
+    assert said == ["1:local", "2:model", "3:local"]
+    assert steps(board)["echo"] == 3, "once for each that stands"
 
 
 async def test_auto_keeps_the_local_result_where_the_model_did_worse() -> None:
