@@ -8,9 +8,9 @@ from importlib.resources import files
 import pytest
 
 from blackboard.doors import Script
-from knowledge_sources.llm import breaker, limits
+from knowledge_sources.llm import breaker, flight, limits
 
-SCRIPTS = (breaker.ENTER, breaker.TELL, limits.PERMIT, limits.LEAVE, limits.SETTLE)
+SCRIPTS = (breaker.ENTER, breaker.TELL, limits.PERMIT, limits.LEAVE, limits.SETTLE, *flight.SCRIPTS)
 EACH = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 
 
