@@ -48,10 +48,8 @@ from controller.settings import Settings
 from controller.staff import Staff
 from controller.worker import ActivationWorker
 from knowledge_sources.llm.accounts import Books
-from knowledge_sources.llm.breaker import FleetBreaker
-from knowledge_sources.llm.caps import SpendingCaps
-from knowledge_sources.llm.condition import ModelCondition, Parts
-from knowledge_sources.llm.limits import FleetLimits
+from knowledge_sources.llm.condition import ModelCondition
+from knowledge_sources.llm.looking import parts_of
 from knowledge_sources.llm.settings import ModelSettings, read_settings
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
@@ -241,11 +239,10 @@ def condition_of(models: ModelSettings | None = None, line: Coalescer | None = N
     models = models or read_settings()
     if line is None or not models.configured:
         return ModelCondition(models)
-    limits = FleetLimits(line, models)
-    return ModelCondition(
-        models,
-        Parts(breaker=FleetBreaker(line).state, limits=limits.state, levels=SpendingCaps(line, models).levels),
-    )
+    try:
+        return ModelCondition(models, parts_of(models, line))
+    except UsageError:  # no address of a server: that is told where it is looked at
+        return ModelCondition(models)
 
 
 async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,10 +37,13 @@ class Check:
 def doctor(
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Ask the model's server what it can do, with a few tiny calls.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Check Python, packages, server, blobs, OCR, sources, language models, limits. Exit 1 if something would not work."""
-    checks = console.run(_examine(data))
+    checks = console.run(_examine(data, probe=probe))
     failed = any(check.state == "fail" for check in checks)
     if as_json:
         console.out_json({"ok": not failed, "checks": [asdict(check) for check in checks]})
@@ -52,12 +56,12 @@ def doctor(
     raise typer.Exit(console.BOARD_FAILED if failed else console.DONE)
 
 
-async def _examine(data: Data) -> list[Check]:
+async def _examine(data: Data, *, probe: bool = False) -> list[Check]:
     settings = settings_from(data)
     checks = [_python(), *_packages()]
     checks += [check async for check in _server(settings)]
     checks.append(await _blobs(settings))
-    checks += [_guarded("ocr", _ocr), *_sources(settings), *await _models(settings), *_limits(settings)]
+    checks += [_guarded("ocr", _ocr), *_sources(settings), *await _models(settings, probe=probe), *_limits(settings)]
     return checks
 
 
@@ -185,14 +189,22 @@ def _sources(settings: Settings) -> list[Check]:
     return checks
 
 
-async def _models(settings: Settings) -> list[Check]:
-    """What is set about language models. No document and no question leaves this machine for it."""
-    from blackboard.errors import BlackboardError
-    from controller.bootstrap import condition_of
+async def _models(settings: Settings, *, probe: bool) -> list[Check]:
+    """What is set about language models, and how they do. No document leaves this machine for it.
+
+    `probe`: ask the server what it can do, unless somebody has today; else nobody is asked.
+    """
+    from blackboard.errors import BlackboardError, StorageError
+    from controller.bootstrap import condition_of, open_service
     from controller.commands.models_found import findings
 
     try:
-        told = await condition_of().look()
+        condition = condition_of()
+        told = await condition.look()
+        if condition.configured:
+            with suppress(StorageError, OSError):  # that the server is away is told by its own check
+                async with open_service(settings, roles=frozenset(), remote=False) as service:
+                    told = await service.condition.look(tenant="default", probe=probe)
     except BlackboardError as error:
         return [Check("models", "fail", str(error), error.hint)]
     return [Check("models", *finding) for finding in findings(settings.models, told)]

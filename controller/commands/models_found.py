@@ -21,6 +21,8 @@ def findings(mode: Any, told: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             yield "ok", "no language model is configured: the local sources alone", ""
         return
+    if told["problem"]:
+        yield "fail", told["problem"], "set BLACKBOARD_MODEL_BASE_URL or ANTHROPIC_BASE_URL right, or unset it"
     where = f"{', '.join(told['names'])} at {told['base_url']}, {'with' if told['has_key'] else 'without'} a key"
     when = (
         f"asked by default: {default}" if asked else "asked only where a submission says so (--models auto or always)"

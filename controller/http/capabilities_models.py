@@ -65,6 +65,7 @@ class ModelsModel(BaseModel):
 
     default: Annotated[Modes, Field(description="The mode of a submission that names none.")]
     configured: bool
+    problem: Annotated[str, Field(description="Why no model can be asked as things are set.")] = ""
     base_url: str | None = None
     names: Annotated[list[str], Field(description="In the order they are asked.")] = []
     has_key: bool = False

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
-from blackboard.errors import BlackboardError
+from blackboard.errors import BlackboardError, UsageError
 from knowledge_sources.llm.accounts import level
+from knowledge_sources.llm.address import address
 from knowledge_sources.llm.breaker import BreakerState
 from knowledge_sources.llm.caps import Level
 from knowledge_sources.llm.limits_state import LimitsState
@@ -52,9 +53,16 @@ class ModelCondition:
         told: dict[str, Any] = {"configured": settings.configured}
         if not settings.configured:
             return told
+        url, problem = settings.base_url, ""
+        try:
+            url = address(url)
+        except UsageError as error:
+            # Boards without models go on; with them, every question will say the same.
+            problem = str(error)
         find = parts.probe if probe and parts.probe is not None else parts.known
         found = await _tried("capabilities", find(settings.names[0]) if find is not None and settings.names else None)
         told |= {
+            "problem": problem,
             "base_url": shown(settings.base_url),
             "names": list(settings.names),
             "has_key": bool(settings.api_key.get_secret_value()),
@@ -64,7 +72,7 @@ class ModelCondition:
             "cassette": settings.cassette is not None,
             "window_tokens": settings.window_tokens,
             "capabilities": None if found is None else {**asdict(found), "notes": list(found.notes)},
-            "endpoints": [await self._endpoint(Endpoint(settings.base_url, name)) for name in settings.names],
+            "endpoints": [await self._endpoint(Endpoint(url, name)) for name in settings.names],
             "caps_usd": {
                 "board": settings.board_usd,
                 "tenant_day": settings.tenant_day_usd,

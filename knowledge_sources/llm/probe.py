@@ -170,7 +170,18 @@ class Prober:
             return alone
 
     def _key(self, model: str) -> str:
-        return keys.llm("probe", sha256(f"{self._transport.base_url}\0{model}".encode()).hexdigest()[:32])
+        return _key_of(self._transport.base_url, model)
+
+
+async def last_found(line: Coalescer, base_url: str, model: str) -> Capabilities | None:
+    """What a server was found to do, by anybody; None where nothing is known. No call is made. Raises StorageError."""
+    if base_url == ANTHROPIC:
+        return Capabilities()
+    return _unpacked(await line.issue(("GET", _key_of(base_url, model))))
+
+
+def _key_of(base_url: str, model: str) -> str:
+    return keys.llm("probe", sha256(f"{base_url}\0{model}".encode()).hexdigest()[:32])
 
 
 def _unpacked(data: bytes | None) -> Capabilities | None:

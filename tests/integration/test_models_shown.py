@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from knowledge_sources.llm.condition import ModelCondition, Parts, shown
 from knowledge_sources.llm.ports import Capabilities, Endpoint
 from knowledge_sources.llm.settings import ModelSettings, Provider, read_settings
 from tests.integration.test_models_asked import modelled, plain
+from tests.models import ModelServer
 from tests.whole import whole
 
 KEY = "sk-ant-very-secret"
@@ -35,7 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def settings(**given: Any) -> ModelSettings:
     words: dict[str, Any] = {
         "api_key": SecretStr(KEY),
-        "base_url": "https://user:pw@models.example/v1",
+        "base_url": "https://models.example/v1",
         "names": ("big",),
     }
     return ModelSettings(**{**words, **given})
@@ -112,6 +114,12 @@ async def test_a_part_that_is_away_keeps_none_of_the_others_away() -> None:
     assert told["spent_today"]["left_usd"] == 0.0
 
 
+async def test_an_address_that_is_none_is_said_and_stops_nothing_else() -> None:
+    lines = await said("off", ModelCondition(settings(base_url="https://user:pw@models.example")))
+    assert lines[0] == ("fail", "the address of the model's server holds a password")
+    assert lines[1][1].startswith("big at https://models.example, with a key")
+
+
 def test_addresses_without_what_is_secret() -> None:
     assert shown("https://key@host:8443/a?token=x") == "https://host:8443/a"
     assert shown("http://localhost:11434") == "http://localhost:11434"
@@ -139,3 +147,27 @@ async def test_over_http(redis_url: str, tmp_path: Path, monkeypatch: pytest.Mon
         assert (models["default"], models["base_url"]) == ({"note": "auto"}, "https://api.anthropic.com")
         assert [each["breaker"]["state"] for each in models["endpoints"]] == ["closed"] * len(models["names"])
         assert models["spent_today"]["spent_usd"] == 0.0
+
+
+async def test_what_probes_found_is_shown_and_only_asked_for_when_wanted(
+    redis_url: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_server.settings = replace(model_server.settings, lacks=frozenset({"schema", "counting"}))
+    for name, value in (("BASE_URL", f"{model_server.url}/"), ("API_KEY", KEY), ("NAMES", "claude-haiku-5-5")):
+        monkeypatch.setenv(f"BLACKBOARD_MODEL_{name}", value)
+    async with whole(redis_url, tmp_path, (plain, modelled)) as service:
+        shown = (await service.get("/v1/capabilities"))["models"]
+        assert shown["capabilities"] is None and shown["endpoints"][0]["limits"]["under_way"] == 0
+        assert model_server.calls == [] and model_server.counts == []
+        told = await service.service.condition.look(tenant="default", probe=True)
+        assert told["capabilities"]["streaming"] and not told["capabilities"]["schema_output"]
+        asked = len(model_server.calls)
+        assert asked > 0
+        again = (await service.get("/v1/capabilities"))["models"]
+        assert again["capabilities"] == told["capabilities"]
+        assert ("warn", True) in {
+            (state, "without schema output" in words) for state, words, _ in findings("off", told)
+        }
+        assert len(model_server.calls) == asked
+        spent = await service.get("/v1/spending")
+        assert KEY not in str(spent) + str(again)
