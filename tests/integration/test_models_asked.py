@@ -24,9 +24,15 @@ class Rhyme(Level):
 
 
 @knowledge_source()
-async def plain(upload: Each[Upload]) -> list[Note | Rhyme]:
+async def plain(upload: Each[Upload]) -> Note:
     """Local."""
-    return [Note(by="plain"), Rhyme(by="plain")]
+    return Note(by="plain")
+
+
+@knowledge_source()
+async def rhymer(upload: Each[Upload]) -> Rhyme:
+    """Local."""
+    return Rhyme(by="rhymer")
 
 
 @knowledge_source(default=False, cost="model")
@@ -35,7 +41,7 @@ async def modelled(upload: Each[Upload], model: LanguageModel) -> Note:
     return Note(by="modelled")
 
 
-SOURCES = (plain, modelled)
+SOURCES = (plain, rhymer, modelled)
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ async def test_models_that_are_not_there_are_refused(no_model: None, redis_url: 
 async def test_a_key_in_the_environment_asks_nobody(a_key: None, redis_url: str, tmp_path: Path) -> None:
     async with whole(redis_url, tmp_path, SOURCES) as service:
         ended = await service.ended(await service.submit())
-        assert (ended["models"], list(ended["sources"])) == ("off", ["plain"])
+        assert (ended["models"], list(ended["sources"])) == ("off", ["plain", "rhymer"])
         assert "models" not in ended["outcome"]
         await refused(service, "/sources/0", "models auto or always", sources=["modelled"])
         await refused(service, "/shadow/0", "models auto or always", shadow=["modelled"])
@@ -91,7 +97,7 @@ async def test_the_mode_is_the_boards_for_good(a_key: None, redis_url: str, tmp_
         board = await service.submit(models="auto", floor={"note": 0.5})
         ended = await service.ended(board)
         assert ended["models"] == ended["policy"]["models"] == "auto"
-        assert sorted(ended["sources"]) == ["modelled", "plain"]
+        assert sorted(ended["sources"]) == ["modelled", "plain", "rhymer"]
         said = ended["outcome"]["models"]
         assert (said["mode"], said["steps"], said["avoided"]["steps"]) == ("auto", {}, {"modelled": 1})
         forked = await service.client.post(f"/v1/boards/{board}/retry")
@@ -109,4 +115,8 @@ async def test_the_setting_stands_where_a_submission_says_nothing(a_key: None, r
         assert (await service.ended(await service.submit()))["models"] == "auto"
         assert (await service.ended(await service.submit(models="off")))["models"] == "off"
         listed = (await service.get("/v1/sources"))["items"]
-        assert {each["name"]: each["asks_model"] for each in listed} == {"plain": False, "modelled": True}
+        assert {each["name"]: each["asks_model"] for each in listed} == {
+            "plain": False,
+            "rhymer": False,
+            "modelled": True,
+        }

@@ -15,7 +15,9 @@ from blackboard import Page, Task
 from blackboard.registry import find_sources
 from controller.cli import app
 from controller.commands.options import policy_json
+from controller.graph import compile_graph
 from controller.modes import FLOOR, FLOORS
+from controller.policy import Policy
 from knowledge_sources.llm.prompting import RULES, request
 from knowledge_sources.llm.settings import ModelSettings
 from tests.unit.test_docs import ROOT, table
@@ -72,6 +74,11 @@ def test_floors_and_sources_are_the_real_ones() -> None:
         if floor:
             said[level] = float(floor)
             assert len(shapes) == max(1, len(locals_)), "each model has its rival"
+    contests = compile_graph(list(sources.values()), (), Policy(models="auto")).contests
+    assert {name for name, contest in contests.items() if sources[name].asks_model and contest.mixed} == asking - {
+        "contradictions",
+        "reviser",
+    }
     assert asking == {name for name, source in sources.items() if source.asks_model and source.origin == "built-in"}
     assert said == {level: floor for level, floor in FLOORS.items() if level != "entities"}
     assert f"Any other level has the floor {FLOOR:g} (`entities` too)" in TEXT and FLOORS["entities"] == FLOOR
