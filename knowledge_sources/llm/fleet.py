@@ -64,8 +64,8 @@ def cassette_of(settings: ModelSettings) -> Recordings | None:
 
 
 def _chain(settings: ModelSettings, shared: Shared, line: Coalescer, probers: list[Prober]) -> Iterator[Link]:
-    if not settings.has_server:
-        return
+    if not settings.has_server or (settings.cassette and not settings.cassette_record):
+        return  # recordings alone answer
     # Here, because the vendor's client takes its time to import, and most boards ask no model.
     from knowledge_sources.llm.transport import AnthropicTransport
 
