@@ -92,8 +92,8 @@ class ModelSettings(BaseSettings):
     answers_s: Positive = 7 * 86_400.0
     """How long exact answers are kept."""
     cassette: Path | None = None
-    """A folder of recorded answers; what it holds is never asked again; what it lacks is asked and recorded where `cassette_record`,
-    and else fails."""
+    """A folder of recorded answers: what it holds is not asked again. What it lacks is asked and recorded where
+    `cassette_record`, and fails elsewhere."""
     cassette_record: bool = False
 
     @field_validator("names", mode="before")
