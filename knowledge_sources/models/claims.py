@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
@@ -36,7 +37,7 @@ async def claims_model(
     quotes = Quotes([page])
     slugs: set[str] = set()
     async for draft in _drafts(page, pages, model, settings, failed):
-        borne = borne_out(draft.text, draft.quotes, quotes, dropped)
+        borne = await asyncio.to_thread(borne_out, draft.text, draft.quotes, quotes, dropped)
         if borne is None:
             continue
         slug = slug_of(borne.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ async def contradictions(
             found += some(said.items, MOST, dropped)
         except ModelFailed as error:
             failed.append(error)
-    made = verdicts(found, quotes, dropped)
+    made = await asyncio.to_thread(verdicts, found, quotes, dropped)
     tell(log, dropped, *failed)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Literal
@@ -50,13 +51,17 @@ async def facts_model(
     cases = list({case.about: case for case in cases}.values())
     if not cases:
         return []
-    court = _court(model, settings, passages, pages, int(claims.value) if claims.value else claims[0].page)
+    # A long document has many sentences to index: in a thread, because others are served by this loop meanwhile.
+    court = await asyncio.to_thread(
+        _court, model, settings, passages, pages, int(claims.value) if claims.value else claims[0].page
+    )
     dropped, failed, found = Dropped(), list[ModelFailed](), list[Verdict]()
     batches = [cases[at : at + BATCH] for at in range(0, len(cases), BATCH)]
     for number, batch in enumerate(batches):
         progress(number * BATCH, len(cases))
         try:
-            found += verdicts(batch, await court.judge(batch), court.quotes, dropped)
+            judged = await court.judge(batch)
+            found += await asyncio.to_thread(verdicts, batch, judged, court.quotes, dropped)
         except ModelFailed as error:
             failed.append(error)
             found += unanswered(batch, str(error))
@@ -79,9 +84,10 @@ async def summary_facts_model(
     # What a sentence rests on is no other's word, but the document's: it counts for it and against it.
     case = Case(f"summary-{sentence.rank}", sentence.text, (), sentence.evidence)
     page = sentence.evidence[0].page if sentence.evidence else pages[0].number if pages else 1
-    court = _court(model, settings, passages, pages, page)
+    court = await asyncio.to_thread(_court, model, settings, passages, pages, page)
     dropped = Dropped()
-    found = verdicts([case], await court.judge([case]), court.quotes, dropped)
+    judged = await court.judge([case])
+    found = await asyncio.to_thread(verdicts, [case], judged, court.quotes, dropped)
     tell(log, dropped)
     return found[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -48,6 +49,15 @@ class Court:
 
     async def judge(self, cases: Sequence[Case]) -> Sequence[Judgement]:
         """What the model says of these cases, at most `BATCH`, which it knows by their numbers from 1."""
+        parts = await asyncio.to_thread(self._parts, cases)
+        asked = "Judge the claim." if len(cases) == 1 else f"Judge the claims, 1 to {len(cases)}."
+        answer = await self.model.ask(
+            Judgements, self.task, asked, *parts, document=self.window, max_tokens=400 + 300 * len(cases)
+        )
+        return answer.items
+
+    def _parts(self, cases: Sequence[Case]) -> list[Quoted]:
+        """The claims, and the passages that are nearest to them."""
         claims = [f"{number}. {_shown(case.text)}{_from(case)}" for number, case in enumerate(cases, 1)]
         passages = {
             (place.page, place.start): f"- page {place.page}: {_shown(place.text)}"
@@ -57,11 +67,7 @@ class Court:
         parts = [Quoted("Claims", "\n".join(claims))]
         if passages:
             parts.append(Quoted("Passages", "\n".join(text for _, text in sorted(passages.items()))))
-        asked = "Judge the claim." if len(cases) == 1 else f"Judge the claims, 1 to {len(cases)}."
-        answer = await self.model.ask(
-            Judgements, self.task, asked, *parts, document=self.window, max_tokens=400 + 300 * len(cases)
-        )
-        return answer.items
+        return parts
 
 
 def verdicts(cases: Sequence[Case], judged: Sequence[Judgement], quotes: Quotes, dropped: Dropped) -> list[Verdict]:

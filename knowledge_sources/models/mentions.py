@@ -6,6 +6,7 @@ there is no mention.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -50,7 +51,8 @@ async def mentions_model(
     """Organisations, people, places, dates, amounts, contacts and identifiers of one page, with their roles."""
     named, failed = await _asked(page, pages, model, settings)
     dropped = Dropped()
-    items = place(page, named, dropped)
+    # Finders of a page take their time; others are served by this loop meanwhile.
+    items = await asyncio.to_thread(place, page, named, dropped)
     tell(log, dropped, *failed)
     sure = sum(item.confidence for item in items) / len(items) if items else NOTHING
     return Contribution(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -19,6 +21,8 @@ CORROBORATED, SAID = 0.92, 0.8
 """How far a mention is trusted that a finder knows, too, and one that only the model says."""
 LONGEST_NAME: Final = 200
 LONGEST_ADDRESS: Final = 400
+LONGEST_FIND: Final = 500
+"""Characters; a URL may be as long."""
 MOST_GROUPS: Final = 6
 """Pieces, with spaces between, in which a number may be printed."""
 _NAMES: Final = ("organisation", "person", "location")
@@ -45,22 +49,31 @@ class Normaliser:
         if kind == "address":
             value = address_value(shown)
             return Found(kind, start, end, value, SAID, role) if 5 <= len(value) <= LONGEST_ADDRESS else None
-        known = [find for find in self._finds if find.type == kind and find.start < end and start < find.end]
+        starts, finds = self._by_type.get(kind, ([], []))
+        near = finds[bisect_left(starts, start - LONGEST_FIND) : bisect_left(starts, end)]
+        known = [find for find in near if start < find.end]
         if known:
             best = max(known, key=lambda find: (min(end, find.end) - max(start, find.start), find.confidence))
             return Found(kind, best.start, best.end, best.value, CORROBORATED, role)
         return _number(start, end, shown, role) if kind == "identifier" else None
 
     @cached_property
-    def _finds(self) -> list[Found]:
+    def _by_type(self) -> Mapping[MentionType, tuple[list[int], list[Found]]]:
+        """The finds of each type with where they start, in the order of the page."""
         text = self._text
-        return [
+        found = [
             *find_dates(text),
             *find_amounts(text, loose=self._loose),
             *find_contacts(text),
             *find_identifiers(text),
             *find_durations(text),
         ]
+        by_type: dict[MentionType, tuple[list[int], list[Found]]] = {}
+        for find in sorted(found, key=lambda find: find.start):
+            starts, finds = by_type.setdefault(find.type, ([], []))
+            starts.append(find.start)
+            finds.append(find)
+        return by_type
 
 
 def _number(start: int, end: int, shown: str, role: str) -> Found | None:

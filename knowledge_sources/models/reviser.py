@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -66,7 +67,7 @@ async def reviser(
             dropped("sentences of which nothing true is left")
             continue
         given = [(quote.page, quote.text) for quote in answer.evidence[:10]]
-        borne = borne_out(answer.text, given, quotes, dropped)
+        borne = await asyncio.to_thread(borne_out, answer.text, given, quotes, dropped)
         if borne is None or borne.text == sentence.text:
             continue
         new = Summary(rank=sentence.rank, text=borne.text, evidence=borne.places, confidence=borne.trust(quotes, TRUST))

@@ -6,6 +6,7 @@ too long for one question the points of each range of pages are gathered first, 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 
@@ -42,7 +43,7 @@ async def summary_model(
     async for draft in drafted(
         _asked(pages, model, settings, quotes, progress, dropped, failed), most=MOST, failed=failed
     ):
-        borne = borne_out(draft.text, draft.quotes, quotes, dropped)
+        borne = await asyncio.to_thread(borne_out, draft.text, draft.quotes, quotes, dropped)
         if borne is not None:
             rank += 1
             yield Summary(rank=rank, text=borne.text, evidence=borne.places, confidence=borne.trust(quotes, TRUST))
