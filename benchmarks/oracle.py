@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.documents.routed import Paper
+from tests.models.brain import schema_in
 
 THUMBNAIL = (64, 90)
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -56,7 +57,7 @@ class Oracle:
             for block in blocks
             if block["type"] == "document" and (found := _PAGE.match(block.get("title") or ""))
         }
-        schema = body.get("output_config", {}).get("format", {}).get("schema")
+        schema = schema_in(body)
         if schema is None:
             return self._sentences(pages, said, chance)
         return json.dumps(self._filled(schema, blocks, pages, said, chance), ensure_ascii=False)

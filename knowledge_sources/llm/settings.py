@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -14,6 +14,9 @@ from blackboard.errors import UsageError
 
 Positive = Annotated[float, Field(gt=0)]
 ANTHROPIC = "https://api.anthropic.com"
+
+
+Typed = Literal["auto", "server", "words"]
 
 
 class PriceGiven(BaseModel):
@@ -70,6 +73,10 @@ class ModelSettings(BaseSettings):
 
     context_tokens: Annotated[int, Field(ge=2000)] = 200_000
     """Of a question and its answer together."""
+
+    typed: Typed = "auto"
+    """Who sees to an answer's form: the server, by its schema (`server`), or words in the question (`words`), so that all
+    questions about a document find it in the prompt cache. `auto`: words where the document is long enough to be cached."""
 
     requests_per_minute: Annotated[int, Field(ge=0)] = 0
     """0: as the server's headers say."""

@@ -22,7 +22,7 @@ from tests.integration.guests import Open
 from tests.integration.test_models_service import serving, submitted
 from tests.model_brains import Asked
 from tests.models import Call, ModelServer
-from tests.models.brain import answered
+from tests.models.brain import answered, schema_in
 from tests.obedient import SECRET, Obedient
 
 FILES = sorted((Path(__file__).parents[1] / "injections").glob("*.txt"))
@@ -61,7 +61,7 @@ def _asked(body: Mapping[str, Any]) -> Asked:
         block["text"] if block["type"] == "text" else Quoted(block["title"], block["source"]["data"])
         for block in content[start + 1 :]
     ]
-    schema = body.get("output_config", {}).get("format", {}).get("schema", {})
+    schema = schema_in(body) or {}
     task: Task = tasks[content[start]["text"]]
     return Asked(task, tuple(parts), document, body["max_tokens"], KINDS.get(schema.get("title", "")))
 

@@ -15,6 +15,7 @@ from controller.bootstrap import open_service
 from controller.settings import Settings
 from knowledge_sources.llm import gateway
 from knowledge_sources.llm.prompting import RULES
+from tests import models
 from tests.fleet import until
 from tests.integration.guests import Open
 from tests.listening import listening
@@ -54,9 +55,13 @@ async def records(service: Open, board: str) -> list[dict[str, Any]]:
 
 
 async def test_a_board_on_models_ends_and_every_call_is_written_down(
-    redis_url: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(redis_url, tmp_path, model_server, monkeypatch) as service:
+    async with (
+        # As the real one is said to be: another schema finds nothing in the prompt cache.
+        models.serving(models.Settings(schema_counts=True)) as model_server,
+        serving(redis_url, tmp_path, model_server, monkeypatch) as service,
+    ):
         board = await submitted(service, CONTRACT, models="always")
         ending = await service.end(board)
         assert ending["status"] == "completed", ending
@@ -65,7 +70,11 @@ async def test_a_board_on_models_ends_and_every_call_is_written_down(
         assert len(asked) == len([call for call in calls if call["outcome"] == "answered"]) > PAGES
         spent = (await service.client.get(f"/v1/boards/{board}/calls")).json()
         assert len(spent["items"]) == len(calls) or spent["next"]
-        assert sum(call["tokens"]["cache_read"] for call in calls) > 0
+        tokens = [call["tokens"] for call in calls if call["outcome"] == "answered"]
+        written = {each["cache_write"] for each in tokens} - {0}
+        assert len(written) == 1, "the document is written to the prompt cache once"
+        read = [each["cache_read"] for each in tokens if each["cache_read"]]
+        assert set(read) == written, "and read from there by every other question about it"
     shared = set()
     for call in asked:
         body = orjson.loads(call.body)
@@ -74,6 +83,7 @@ async def test_a_board_on_models_ends_and_every_call_is_written_down(
         if marks:
             shared.add(orjson.dumps([body["system"], content[: marks[0] + 1]]))
     assert len(shared) == 1
+    assert len(read) == sum(b"cache_control" in call.body for call in asked) - 1 > PAGES
 
 
 async def test_nothing_is_asked_unless_a_submission_says_so(

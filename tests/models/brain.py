@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from knowledge_sources.llm.degrade import IN_WORDS
+
 Brain = Callable[[Mapping[str, Any]], str]
 """The text of the answer to a request's body."""
 
@@ -18,10 +20,21 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 160, 30), "blue": (30, 30, 220), 
 
 def answered(body: Mapping[str, Any]) -> str:
     """Deterministic: a smallest value of the schema asked for; else an echo of the texts, and the colours of pictures."""
-    schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
+    schema = schema_in(body)
     if schema is not None:
         return json.dumps(value_of(schema, schema), ensure_ascii=False)
     return f"I read: {' / '.join(seen(body))}"[:4000]
+
+
+def schema_in(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema asked for: told to the server, or in words in the last of the user's turns that has one."""
+    told = ((body.get("output_config") or {}).get("format") or {}).get("schema")
+    if told is not None:
+        return dict(told)
+    for text in reversed(list(seen(body))):
+        if text.startswith(IN_WORDS):
+            return dict(json.loads(text.removeprefix(IN_WORDS)))
+    return None
 
 
 def value_of(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> Any:

@@ -41,6 +41,8 @@ def test_every_setting_is_there_with_its_default() -> None:
             assert default == str(actual).lower()
         elif isinstance(actual, int | float):
             assert float(default) == float(actual), name
+        elif name == "TYPED":
+            assert default == actual
         elif name == "NAMES":
             assert default == ",".join(actual)
         elif name not in ("API_KEY", "BASE_URL"):
