@@ -152,8 +152,9 @@ async def _model(made: Sequence[Paper], error_rate: float, latency_s: float) -> 
         return
     from tests.models import Settings as Made
     from tests.models import serving
+    from tests.models.brain import answered
 
-    async with serving(Made(latency_s=latency_s), Oracle(made, error_rate)) as server:
+    async with serving(Made(latency_s=latency_s), Oracle(made, error_rate, answered)) as server:
         os.environ |= {"BLACKBOARD_MODEL_BASE_URL": server.url, "BLACKBOARD_MODEL_API_KEY": "sk-oracle"}
         yield f"an ORACLE, wrong in {error_rate:.0%}, {latency_s:g} s a call, prices of {name}: no real model"
 

@@ -115,3 +115,8 @@ def test_the_table_says_who_was_asked() -> None:
     assert lines[0] == "Asked: an ORACLE: no real model"
     assert lines[-1] == "| auto | 2 all | 3 | 400 | 0.0300 | 4 | 2.0, 3.0 | 75.0% | 75% | 1 of 1 | 1 of 1 |"
     assert len(lines) == 4 + 3
+
+
+def test_it_leaves_to_others_what_is_no_question_of_a_source() -> None:
+    oracle = Oracle(MADE, 0.0, lambda body: f"{body['max_tokens']} tokens")
+    assert oracle({"max_tokens": 5, "messages": [{"role": "user", "content": "Say yes."}]}) == "5 tokens"
