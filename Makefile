@@ -17,7 +17,7 @@ endif
 # More than there are processors: many tests wait for a lease, or for a process to start.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1) + 1)')
 
-.PHONY: demo test lint format bench test-faults test-cluster clean
+.PHONY: demo test lint format bench test-faults test-cluster test-live clean
 
 demo: $(RUN_STAMP) ## analyse the shipped scan: offline, no key, no Docker, no server
 	$(BIN)/blackboard analyze examples/scanned-invoice.pdf --data .blackboard/demo
@@ -48,6 +48,9 @@ test-faults: $(DEV_STAMP) ## long campaigns: kills, cuts, random schedules
 
 test-cluster: $(DEV_STAMP) ## the store's suite on a three-node cluster, the queues on a server of their own
 	$(BIN)/python -m pytest -m cluster --cluster
+
+test-live: $(DEV_STAMP) ## a few real calls; needs ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL of a server of your own
+	BLACKBOARD_TEST_BASE_URL=$${ANTHROPIC_BASE_URL:-https://api.anthropic.com} $(BIN)/python -m pytest -m live
 
 $(BIN)/python:
 	$(MAKE_VENV)
