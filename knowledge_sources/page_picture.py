@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from blackboard.errors import PermanentFailure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SIDE: Final = 1568
 """Pixels of the longer side: larger pictures are made smaller by whoever looks at them, and cost no less."""
@@ -20,6 +20,10 @@ PNG: Final = b"\x89PNG"
 
 def page_picture(image: NDArray[np.uint8]) -> bytes:
     """BGR pixels of shape (height, width, 3) as a PNG, or where that is large, as a JPEG file."""
+    # Here, and not above: whoever only looks for sources imports this, and never draws.
+    import cv2
+    import numpy as np
+
     height, width = image.shape[:2]
     scale = SIDE / max(height, width)
     if scale < 1:
@@ -30,6 +34,8 @@ def page_picture(image: NDArray[np.uint8]) -> bytes:
 
 
 def _encoded(kind: str, image: NDArray[np.uint8], *options: int) -> bytes:
+    import cv2
+
     done, data = cv2.imencode(kind, image, list(options))
     if not done:
         raise PermanentFailure("the page's picture cannot be encoded")

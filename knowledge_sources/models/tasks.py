@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -12,7 +11,7 @@ from pydantic import Field, computed_field, model_validator
 from blackboard import SourceSettings, Task
 from blackboard.errors import UsageError
 
-FOLDER: Final = files("knowledge_sources.models") / "prompts"
+FOLDER: Final = Path(__file__).with_name("prompts")
 RULES: Final = "rules"
 """What stands at the head of every task but `reading`: how the document is to be taken."""
 LONGEST: Final = 20_000
