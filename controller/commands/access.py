@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blackboard.board import Board
 from blackboard.channel import Position
@@ -14,10 +14,12 @@ from blackboard.entries import Header
 from blackboard.errors import BoardGone
 from blackboard.events import LogRecord
 from blackboard.writing import referred
-from controller.bootstrap import Service, open_service
-from controller.commands.client import Client
 from controller.commands.options import settings_from
 from controller.commands.stream import Message, messages
+
+if TYPE_CHECKING:
+    from controller.bootstrap import Service
+    from controller.commands.client import Client
 
 
 class Access(Protocol):
@@ -133,6 +135,8 @@ class Nearby:
 @asynccontextmanager
 async def nearby(data: Path) -> AsyncIterator[Nearby]:
     """Watch boards of a data directory (or of the server the settings name) with no HTTP service."""
+    from controller.bootstrap import open_service
+
     async with open_service(settings_from(data), roles=frozenset(), sources=()) as service:
         yield Nearby(service)
 
@@ -143,9 +147,13 @@ async def access(
 ) -> AsyncIterator[Access]:
     """Read from the service at `url`, else from what the settings name. `sources`: whether they are loaded (`why` asks)."""
     if url:
+        from controller.commands.client import Client
+
         async with Client(url) as client:
             yield Remote(client)
         return
+    from controller.bootstrap import open_service
+
     settings = settings_from(data, plugins=plugins)
     async with open_service(settings, roles=frozenset(), sources=None if sources else ()) as service:
         yield Local(service)

@@ -91,7 +91,7 @@ def run_source(
 async def _run(what: str, name: str, asked: Asked, settings: Settings, *, as_json: bool) -> int:
     from blackboard.registry import find_sources
     from controller.authoring.alone import Upstream, run_alone
-    from controller.bootstrap import open_bench
+    from controller.bootstrap.benches import open_bench
 
     source = one_source(what, name, settings)
     if asked.isolated:

@@ -79,7 +79,7 @@ class Kept:
 async def rerun_source(asked: Asked, *, as_json: bool) -> int:
     """Run it and tell; the exit code. Raises UsageError when the source never acted on the board."""
     from blackboard.errors import UsageError
-    from controller.bootstrap import open_rerun
+    from controller.bootstrap.benches import open_rerun
 
     verdicts: list[Verdict] = []
     async with _kept(asked) as kept:

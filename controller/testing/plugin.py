@@ -68,7 +68,7 @@ def board(request: pytest.FixtureRequest) -> Board:
 
     if not _has_cassette(request):
         return MemoryBoard()
-    from controller.bootstrap import open_cassette
+    from controller.bootstrap.benches import open_cassette
 
     return MemoryBoard(models=open_cassette)
 

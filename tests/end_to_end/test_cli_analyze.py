@@ -131,6 +131,11 @@ def test_show_log_and_why_of_the_past(analyzed: tuple[Cli, dict[str, object]]) -
     assert (early["revision"], early["last_revision"], early["status"]) == (1, result["revision"], "open")
     assert orjson.loads(cli("show", id, "page/0001").out)["text"].startswith("ACME Widgets")
     assert "no activation failed for good" in cli("show", id, "--dead").err
+
+
+def test_its_steps_and_its_reasons(analyzed: tuple[Cli, dict[str, object]]) -> None:
+    cli, result = analyzed
+    id = str(result["board"])
     assert cli("log", id).out.splitlines()[0].split()[:3] == ["1-0", "0.000s", "board.created"]
     assert cli("replay", id, "--step").out.count("contribution.committed") > 5
     assert cli("show", id, "--at", "999").code == 2

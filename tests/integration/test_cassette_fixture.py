@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from blackboard.errors import UsageError
-from controller.bootstrap import open_cassette
+from controller.bootstrap.benches import open_cassette
 from tests.models import ModelServer
 
 ROOT = Path(__file__).parents[2]

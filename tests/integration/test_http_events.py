@@ -141,12 +141,19 @@ async def test_pings_and_progress(memory_store: MemoryStore) -> None:
         assert (progress.id, progress.data) == ("", {"done": 1, "total": 2})
 
 
-async def raw_watch(port: int, board: str, last: str = "") -> bytes:
-    """A stream to its end over a bare connection: 200 of them cost less than as many clients."""
+async def raw_watch(port: int, board: str, last: str = "", begun: asyncio.Barrier | None = None) -> bytes:
+    """A stream to its end over a bare connection: 200 of them cost less than as many clients.
+
+    `begun`: where to wait for others once the first message is here.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     resume = f"Last-Event-ID: {last}\r\n" if last else ""
     writer.write(f"GET /v1/boards/{board}/events HTTP/1.1\r\nHost: x\r\n{resume}Connection: close\r\n\r\n".encode())
-    body, rest = b"", (await reader.read()).partition(b"\r\n\r\n")[2]
+    seen = b""
+    if begun is not None:
+        seen = await reader.readuntil(b"\n\n")
+        await begun.wait()
+    body, rest = b"", (seen + await reader.read()).partition(b"\r\n\r\n")[2]
     while rest and not rest.startswith(b"0\r\n"):
         size, _, rest = rest.partition(b"\r\n")
         body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
@@ -226,8 +233,9 @@ async def test_leaving_is_noticed(served: Served) -> None:
 async def test_stopping_ends_streams_with_a_complete_body(memory_store: MemoryStore) -> None:
     async with serving(memory_store) as served:
         board = await served.submit()
-        watching = [asyncio.create_task(raw_watch(served.server.port, board)) for _ in range(20)]
-        await until(lambda: _is(served.service.feed.watchers == 20))
+        everybody = asyncio.Barrier(21)
+        watching = [asyncio.create_task(raw_watch(served.server.port, board, begun=everybody)) for _ in range(20)]
+        await asyncio.wait_for(everybody.wait(), 10)
         began = time.perf_counter()
         served.server.handle_exit(signal.SIGTERM, None)
         texts = await asyncio.gather(*watching)

@@ -10,7 +10,7 @@ from test_models_service import records, serving, submitted
 
 from blackboard.board import Board
 from blackboard.events import from_json
-from controller.bootstrap import open_rerun
+from controller.bootstrap.benches import open_rerun
 from controller.rerun import digest_of_board
 from tests.models import ModelServer
 

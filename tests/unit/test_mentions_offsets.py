@@ -77,8 +77,8 @@ def test_mentions_have_boxes_where_lines_have(text: str) -> None:
 
 LEGAL = "AGREEMENT hereby whereas witnesseth parties herein "
 TILL = "cash\nchange\nreceipt\nrounding\n"
-SIZE = 100_000
-LIMIT = 8.0
+SIZE = 60_000
+LIMIT = 6.0
 """Processor seconds; the slowest takes one on an idle machine, and minutes where a pattern is quadratic."""
 
 

@@ -14,7 +14,7 @@ from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.events import from_json, to_json
 from controller.bench import Bench, as_put
-from controller.bootstrap import open_rerun
+from controller.bootstrap.benches import open_rerun
 from controller.rerun import Verdict
 from knowledge_sources.llm.calls import Reply, Request, Usage
 from knowledge_sources.llm.recorded import recorded_models

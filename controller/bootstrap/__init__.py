@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from arq import ArqRedis
+from typing import TYPE_CHECKING, Any
 
 from blackboard.blobs import Blobs
-from blackboard.board import Board
 from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
@@ -21,36 +16,29 @@ from blackboard.doors import SCRIPTS, Script
 from blackboard.elsewhere import Elsewhere
 from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
-from blackboard.events import LogRecord
 from blackboard.feed import Feed
 from blackboard.levels import Report
-from blackboard.models import Models
 from blackboard.pipe import Pipe
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
-from blackboard.sandbox.pool import Sandboxes
-from blackboard.store import RedisStore, open_store
+from blackboard.store import RedisStore
 from controller.accounts import Accounts
-from controller.bench import Bench
 from controller.condition import Condition
 from controller.desk import Desk
-from controller.isolated import Isolation
-from controller.loop import Controller
-from controller.opening import Opener
 from controller.queue import ENQUEUE, POP, Queue
-from controller.recording import recorder
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
-from controller.rerun import Replies, Rerun
-from controller.rerun_services import Bytes
 from controller.settings import Settings
 from controller.staff import Staff
-from controller.worker import ActivationWorker
 from knowledge_sources.llm.accounts import Books
 from knowledge_sources.llm.condition import ModelCondition
 from knowledge_sources.llm.looking import parts_of
 from knowledge_sources.llm.settings import ModelSettings, read_settings
+
+if TYPE_CHECKING:
+    from controller.loop import Controller
+    from controller.worker import ActivationWorker
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
 
@@ -132,71 +120,6 @@ async def open_service(
         if "worker" in roles:
             await _start_worker(service, stack)
         yield service
-
-
-@asynccontextmanager
-async def open_bench(behind: Blobs | None = None) -> AsyncIterator[Bench]:
-    """A board in memory whose sources are handed what a worker hands in. `behind`: see Bench."""
-    sandboxes, isolation = Sandboxes(), Isolation(Settings())
-    try:
-        yield Bench(services={Sandboxes: sandboxes}, behind=behind, at_once=4, isolation=isolation)
-    finally:
-        await sandboxes.close()
-        await isolation.close()
-
-
-@asynccontextmanager
-async def open_rerun(
-    source: Source, records: Sequence[LogRecord], whole: Callable[[Board, str], Awaitable[bytes]], kept: Bytes
-) -> AsyncIterator[Rerun]:
-    """A source's code, to be run on the inputs of a recorded board, handed what a worker hands in. See Rerun.
-
-    A model answers what is recorded on that board, and nothing else.
-    """
-    from knowledge_sources.llm.recorded import recorded_models
-    from knowledge_sources.llm.recordings import BoardRecordings, Watched
-
-    recordings, asking = BoardRecordings(records, kept), read_settings()
-
-    def replies(activation: str) -> Replies:
-        watched = Watched(recordings.of(activation))
-        return Replies(recorded_models(watched, asking), watched.missing, watched.lost)
-
-    sandboxes, isolation = Sandboxes(), Isolation(Settings())
-    try:
-        yield Rerun(source, whole, kept, {Sandboxes: sandboxes}, isolation, replies)
-    finally:
-        await sandboxes.close()
-        await isolation.close()
-
-
-@asynccontextmanager
-async def open_cassette() -> AsyncIterator[Models]:
-    """Models that answer from the cassette that is set; while it is recorded, the model that is set is asked what it lacks.
-
-    For boards in memory. Raises UsageError where it is to be recorded and no model is set.
-    """
-    from knowledge_sources.llm.fleet import cassette_of, open_gateway
-    from knowledge_sources.llm.recorded import recorded_models
-
-    settings = read_settings()
-    cassette = cassette_of(settings)
-    assert cassette is not None, "no cassette is set"
-    if not settings.cassette_record:
-        yield recorded_models(cassette, settings)
-        return
-    if not settings.has_server:
-        raise UsageError(
-            "there is no model to record answers of",
-            hint="set ANTHROPIC_API_KEY, or BLACKBOARD_MODEL_BASE_URL for a server of your own",
-        )
-    # What a call costs is limited and written down here, too: on a server that goes with the block.
-    with tempfile.TemporaryDirectory(prefix="bb-") as place:
-        async with AsyncExitStack() as stack:
-            url = (await stack.enter_async_context(Embedded(Path(place)))).url
-            store = await open_store(url, Blobs.at("memory://"))
-            stack.push_async_callback(store.close)
-            yield await stack.enter_async_context(open_gateway(settings, store.line(0), store.reads, store.blobs))
 
 
 async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[Source] | None) -> Service:
@@ -291,6 +214,9 @@ def _apart(settings: Settings) -> bool:
 
 
 async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
+    # Here, as below: commands that only read a board take neither role, and are to answer at once.
+    from controller.loop import Controller
+
     controller = Controller(
         store=service.store,
         queue=service.queue,
@@ -308,6 +234,13 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
 
 
 async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
+    from arq import ArqRedis
+
+    from blackboard.sandbox.pool import Sandboxes
+    from controller.isolated import Isolation
+    from controller.opening import Opener
+    from controller.recording import recorder
+    from controller.worker import ActivationWorker
     from knowledge_sources.llm.fleet import open_gateway
     from knowledge_sources.ocr import OcrSettings
 
