@@ -67,6 +67,7 @@ def test_a_deadline_that_passes(tmp_path: Path) -> None:
     assert (ran.code == 4) == (ran.json()["status"] == "completed")
 
 
+@pytest.mark.long
 def test_wrong_words_exit_2(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "data")
     file = tmp_path / "note.txt"
@@ -93,6 +94,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert "BLACKBOARD_PARTITIONS" in ran.err
 
 
+@pytest.mark.long
 def test_replay_equals_the_board_and_its_exported_log(analyzed: tuple[Cli, dict[str, object]], tmp_path: Path) -> None:
     cli, result = analyzed
     id = str(result["board"])
@@ -110,6 +112,7 @@ def test_replay_equals_the_board_and_its_exported_log(analyzed: tuple[Cli, dict[
     assert of_board["status"] == "completed"
 
 
+@pytest.mark.long
 def test_a_log_that_was_edited_exits_5(analyzed: tuple[Cli, dict[str, object]], tmp_path: Path) -> None:
     cli, result = analyzed
     lines = cli("log", str(result["board"]), "--json").out.splitlines()
@@ -133,6 +136,7 @@ def test_show_log_and_why_of_the_past(analyzed: tuple[Cli, dict[str, object]]) -
     assert "no activation failed for good" in cli("show", id, "--dead").err
 
 
+@pytest.mark.long
 def test_its_steps_and_its_reasons(analyzed: tuple[Cli, dict[str, object]]) -> None:
     cli, result = analyzed
     id = str(result["board"])
@@ -194,6 +198,7 @@ def test_doctor_and_sources(tmp_path: Path) -> None:
     assert {"intake", "ocr", "report"} <= {source["name"] for source in listed.json()["sources"]}
 
 
+@pytest.mark.long
 def test_a_broken_plug_in_is_told_and_harms_nobody(tmp_path: Path) -> None:
     plugin = tmp_path / "site" / "dates-1.0.dist-info"
     plugin.mkdir(parents=True)
@@ -225,6 +230,7 @@ def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     assert "fail  server" in ran.out and "fail  blobs" in ran.out and "hint:" in ran.out
 
 
+@pytest.mark.long
 def test_a_service_beside_that_lacks_a_source_is_named(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "shout.py").write_text(

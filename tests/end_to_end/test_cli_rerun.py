@@ -31,6 +31,7 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, str]:
     return cli, ran.json()["board"]
 
 
+@pytest.mark.long
 def test_built_in_sources_come_to_the_same(analyzed: tuple[Cli, str]) -> None:
     cli, board = analyzed
     ran = cli("replay", board, "--rerun", "claims")
@@ -63,6 +64,7 @@ def test_changed_code_is_told_apart_and_exits_5(analyzed: tuple[Cli, str], tmp_p
     assert sorted(set(kinds)) == ["changed", "lost"]
 
 
+@pytest.mark.long
 def test_an_exported_log_needs_no_server(analyzed: tuple[Cli, str], tmp_path: Path) -> None:
     cli, board = analyzed
     log = tmp_path / "board.jsonl"
@@ -77,6 +79,7 @@ def test_an_exported_log_needs_no_server(analyzed: tuple[Cli, str], tmp_path: Pa
     assert cli("replay", log, "--rerun", "layers").code == 0
 
 
+@pytest.mark.long
 def test_wrong_words_exit_2(analyzed: tuple[Cli, str]) -> None:
     cli, board = analyzed
     for words, said in (

@@ -28,6 +28,7 @@ def server() -> Iterator[str]:
         process.communicate()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(90)
 def test_a_board_on_models_is_run_again_with_no_key_and_no_server(server: str, tmp_path: Path) -> None:
     file = tmp_path / "invoice.txt"

@@ -102,6 +102,7 @@ def test_held_and_approved(up: tuple[Cli, Running], place: Path) -> None:
     assert cli("watch", held).code == 0
 
 
+@pytest.mark.long
 def test_cancelled_and_retried(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (doomed,) = ids(cli("submit", place / "invoice.txt", "--hold"))
@@ -116,6 +117,7 @@ def test_cancelled_and_retried(up: tuple[Cli, Running], place: Path) -> None:
     assert cli("show", fork, "--json").json()["head"]["parent"].startswith(f"{doomed}@")
 
 
+@pytest.mark.long
 def test_watching_without_a_door(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (id,) = ids(cli("submit", place / "long.txt"))
@@ -126,6 +128,7 @@ def test_watching_without_a_door(up: tuple[Cli, Running], place: Path) -> None:
     assert cli("watch", "3-" + "a" * 26, "--data", cli.data).code == 2
 
 
+@pytest.mark.long
 def test_show_why_and_replay_over_http(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (id,) = ids(cli("submit", place / "invoice.txt", "--wait"))
@@ -137,6 +140,7 @@ def test_show_why_and_replay_over_http(up: tuple[Cli, Running], place: Path) -> 
     assert (byte_for_byte["equal"], byte_for_byte["against"]) == (True, "server")
 
 
+@pytest.mark.long
 def test_refusals(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     for words, code, said in (
@@ -161,6 +165,7 @@ def test_a_taken_port_is_said_plainly(up: tuple[Cli, Running], place: Path) -> N
     assert f"cannot listen on 127.0.0.1:{port}" in ran.err
 
 
+@pytest.mark.long
 def test_one_process_for_each_role_and_a_lost_door(tmp_path: Path) -> None:
     """Roles in processes of their own on one data directory; the watcher outlives the door it watches through."""
     file = tmp_path / "invoice.txt"
@@ -200,6 +205,7 @@ def test_a_signal_drains_and_exits_0(tmp_path: Path, role: str) -> None:
         assert "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     file = tmp_path / "long.txt"
     file.write_text(SLOW)
@@ -216,6 +222,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - began < 3
 
 
+@pytest.mark.long
 def test_a_worker_for_a_source_nobody_has(tmp_path: Path) -> None:
     ran = Cli(tmp_path / "data")("worker", "--only", "ocr,oracle")
     assert ran.code == 2, ran

@@ -107,6 +107,7 @@ def test_a_service_runs_plug_ins_and_reports_broken_ones(cli: Cli, tmp_path: Pat
         assert done.json()["outcome"]["coverage"]["dates"] == {"1": "done"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", ["analyze signed.txt", "up --port 0", "sources list", "control"])
 def test_a_name_taken_twice_and_a_folder_that_is_none(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
@@ -140,11 +141,13 @@ def test_what_new_writes_is_clean(cli: Cli, tmp_path: Path, name: str, words: tu
     assert said.returncode == 0, said.stdout + said.stderr
 
 
+@pytest.mark.long
 def test_what_new_writes_is_typed(cli: Cli, tmp_path: Path) -> None:
     said = made(cli, tmp_path, "dates", "mypy", "--cache-dir", str(tmp_path / "mypy"))
     assert said.returncode == 0, said.stdout + said.stderr
 
 
+@pytest.mark.long
 def test_new_refuses_what_cannot_be(cli: Cli, tmp_path: Path) -> None:
     assert cli("sources", "new", "stamps", "--into", tmp_path, "--json").json()["folder"] == str(
         tmp_path / "stamps-source"
@@ -226,6 +229,7 @@ def test_check_warns(cli: Cli, tmp_path: Path) -> None:
     assert 'hint: add carries={"page": "number"}' in ran.out
 
 
+@pytest.mark.long
 def test_check_of_what_cannot_be_loaded(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(DATES.replace("page: Each[Page]", "page: Page"))
     ran = cli("sources", "check", tmp_path / "bad.py")
@@ -268,6 +272,7 @@ def test_run_on_a_document_reads_no_more_than_it_needs(cli: Cli, tmp_path: Path)
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["server", "file"])
 @pytest.mark.parametrize("early", [False, True])
 def test_run_on_a_board_as_it_stood(kept: tuple[Cli, str, list[dict[str, Any]]], where: str, early: bool) -> None:
@@ -288,6 +293,7 @@ def test_run_on_a_board_as_it_stood(kept: tuple[Cli, str, list[dict[str, Any]]],
         assert cli("log", board, "--json").lines() == log, "nothing was written"
 
 
+@pytest.mark.long
 def test_run_beyond_the_end_of_a_board(kept: tuple[Cli, str, list[dict[str, Any]]]) -> None:
     cli, board, log = kept
     late = cli("sources", "run", "pages", "--on", f"{board}@{log[-1]['revision'] + 1}")
@@ -296,6 +302,7 @@ def test_run_beyond_the_end_of_a_board(kept: tuple[Cli, str, list[dict[str, Any]
     assert again["1"]["contributes"][0]["key"] == "page/0001", "what it had done itself is left out"
 
 
+@pytest.mark.long
 def test_run_says_what_a_finished_source_would_say_anew(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "invoice.txt"
     file.write_text(TEXT)
@@ -314,6 +321,7 @@ def test_run_says_why_not(cli: Cli, tmp_path: Path) -> None:
     assert "it would contribute 0 entries; nothing was written" in ran.err
 
 
+@pytest.mark.long
 def test_run_says_what_failed(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "plug" / "dates.py").write_text(
         DATES.replace("    for hit", "    yield Page(number=1, text='')\n    for hit")
@@ -324,6 +332,7 @@ def test_run_says_what_failed(cli: Cli, tmp_path: Path) -> None:
     assert "hint: add it to the return type" in ran.out
 
 
+@pytest.mark.long
 def test_run_of_one_binding_alone(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "two.md").write_text("# One\n\nSigned 2025-01-01.\n")
     plugin = tmp_path / "plug" / "dates.py"
@@ -333,6 +342,7 @@ def test_run_of_one_binding_alone(cli: Cli, tmp_path: Path) -> None:
     assert (wrong.code, "there are: page/0001" in wrong.err) == (2, True), wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -30,6 +30,7 @@ async def spend(data: Path) -> None:
         await ledger.end(row("c4", nano=None, at=now))
 
 
+@pytest.mark.long
 async def test_spending(tmp_path: Path) -> None:
     started = time.gmtime().tm_yday
     await spend(tmp_path)

@@ -101,6 +101,7 @@ def test_it_is_found_and_contributes(installed: Place, tmp_path: Path) -> None:
     assert entry == {"iso": "2025-04-12", "page": 1}
 
 
+@pytest.mark.long
 def test_its_own_tests_pass_with_the_fixtures_of_our_wheel(installed: Place, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
     (tmp_path / "pyproject.toml").write_text(
@@ -110,6 +111,7 @@ def test_its_own_tests_pass_with_the_fixtures_of_our_wheel(installed: Place, tmp
     assert "3 passed" in said
 
 
+@pytest.mark.long
 def test_what_new_writes_passes_its_tests_and_checks(place: Place, tmp_path: Path) -> None:
     folder = Path(place.run("blackboard", "sources", "new", "iban-numbers", "--into", tmp_path).strip())
     assert folder == tmp_path / "iban-numbers-source"

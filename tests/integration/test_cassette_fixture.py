@@ -76,6 +76,7 @@ async def run(folder: Path, *words: str, **environment: str) -> str:
     return out.decode()
 
 
+@pytest.mark.long
 async def test_a_suite_is_recorded_and_replayed(tmp_path: Path, model_server: ModelServer) -> None:
     (tmp_path / "test_notes.py").write_text(SUITE)
     at = {"BLACKBOARD_MODEL_BASE_URL": model_server.url, "BLACKBOARD_MODEL_API_KEY": "sk-test"}

@@ -62,6 +62,7 @@ def said(server: Server) -> list[dict[str, Any]]:
     return fleet("both", server.url, SECONDS)
 
 
+@pytest.mark.long
 def test_eight_processes_stay_within_every_limit(said: list[dict[str, Any]], record_property: Any) -> None:
     """Windows are compressed; times are the server's, read in the same batch as the grant."""
     calls = [one for one in said if one["role"] == "hammer"]

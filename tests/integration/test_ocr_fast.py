@@ -100,6 +100,7 @@ async def ended(service: Service, document: Submission) -> dict[str, list[str]]:
     return names
 
 
+@pytest.mark.long
 async def test_it_reads_only_where_it_is_asked_for(service: Service) -> None:
     data = EXAMPLE.read_bytes()
     sha256 = await service.blobs.put(data)
@@ -114,6 +115,7 @@ async def test_it_reads_only_where_it_is_asked_for(service: Service) -> None:
     assert names["page"] == ["0001", "0002"]
 
 
+@pytest.mark.long
 async def test_a_market_asks_the_thorough_one_only_below_the_floor(service: Service) -> None:
     data = EXAMPLE.read_bytes()
     sha256 = await service.blobs.put(data)

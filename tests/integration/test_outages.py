@@ -35,6 +35,7 @@ async def test_scripts_flushed_while_running(redis_url: str, tmp_path: Path) -> 
             assert (runs["split"], runs["count"], runs["total"]) == (1, PAGES, 1)
 
 
+@pytest.mark.long
 async def test_a_worker_ended_in_a_flood_loses_nothing(redis_url: str, redis_store: RedisStore, tmp_path: Path) -> None:
     pace = {"TEST_PACE": "0.2", "BLACKBOARD_DRAIN_S": "5"}
     fleet = [Process(role, url=redis_url, data=tmp_path, **pace) for role in ("controller", "worker", "worker")]
@@ -158,6 +159,7 @@ async def test_connections_killed_again_and_again(redis_url: str, redis_store: R
             process.kill()
 
 
+@pytest.mark.long
 async def test_a_worker_that_slept_through_its_lease_changes_nothing(
     redis_url: str, redis_store: RedisStore, tmp_path: Path
 ) -> None:
