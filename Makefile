@@ -27,7 +27,7 @@ test: lint ## everything that must hold, in under five minutes
 	$(BIN)/python -m pytest -m "alone and not faults and not cluster"
 
 test-long: $(DEV_STAMP) ## what takes seconds a test, most of it to start processes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "long and not faults"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "long and not faults" --timeout 60
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .

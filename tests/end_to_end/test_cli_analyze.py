@@ -163,6 +163,7 @@ def test_an_interrupt_leaves_the_board_for_later(tmp_path: Path, number: signal.
     assert not (tmp_path / "data" / "server" / "server.pid").exists()
 
 
+@pytest.mark.long
 def test_the_shipped_scan(tmp_path: Path) -> None:
     scan = EXAMPLES / "scanned-invoice.pdf"
     if not scan.exists():

@@ -27,6 +27,7 @@ async def shout(page: Each[Page]) -> AsyncIterator[Shout]:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("deed", "words"),
     [

@@ -373,6 +373,7 @@ def test_run_of_one_source_of_several(cli: Cli, tmp_path: Path) -> None:
     assert chosen.json()["source"] == "other"
 
 
+@pytest.mark.long
 def test_run_as_a_worker_would(cli: Cli, tmp_path: Path) -> None:
     text = DATES.replace("import re\n", "import os\nimport re\n").replace("iso=hit", "iso=os.environ.get('HOME', '')")
     plugin, file = tmp_path / "home.py", tmp_path / "signed.txt"

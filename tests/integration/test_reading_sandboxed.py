@@ -93,6 +93,7 @@ def bomb(levels: int) -> bytes:
     )
 
 
+@pytest.mark.long
 async def test_a_bomb_ends_within_the_limits_and_harms_nobody(reading: Reading) -> None:
     try:
         document = await reading.document(bomb(2))
