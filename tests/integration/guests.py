@@ -72,12 +72,19 @@ class Open:
 async def opened(url: str, data: Path, *sources: Source, **more: Any) -> AsyncIterator[Open]:
     """Controller, worker and HTTP in this process; behind it no process and no file is left."""
     before = children()
+    # Of its own, where the test has not seen to that: others' guests, in other processes, have rooms beside it.
+    rooms = Path(tempfile.tempdir) if tempfile.tempdir else data / "rooms"
+    rooms.mkdir(parents=True, exist_ok=True)
+    saved, tempfile.tempdir = tempfile.tempdir, str(rooms)
     words = {"lease_s": 3, "sweep_s": 0.3, "check_s": 0.5, "wake_grace_s": 0.5, "backoff_s": 0.05, "drain_s": 1, **more}
     settings = Settings(redis_url=url, data_dir=data, **words)
-    async with open_service(settings, sources=sources) as service, listening(service) as (_, client, _):
-        yield Open(service, client)
+    try:
+        async with open_service(settings, sources=sources) as service, listening(service) as (_, client, _):
+            yield Open(service, client)
+    finally:
+        tempfile.tempdir = saved
     assert children() <= before
-    assert not list(Path(tempfile.gettempdir()).glob("blackboard-guest-*"))
+    assert not list(rooms.glob("blackboard-guest-*"))
 
 
 def children() -> set[int]:

@@ -271,6 +271,8 @@ async def test_what_was_used_outlives_the_server(tmp_path: Path) -> None:
             breaker = FleetBreaker(line, clock=clock)
             for _ in range(20):
                 await breaker.tell(await breaker.enter(MODEL), "failed")
+            # The server writes to disk once a second: what it had not written, it may lose.
+            assert (await line.issue(("WAITAOF", 1, 0, 10_000)))[0] == 1
     finally:
         first.kill()
     second = await start_server(tmp_path)
