@@ -30,12 +30,6 @@ class FiguresModel(BaseModel):
     mean_latency_ms: int
 
 
-class TenantFigures(FiguresModel):
-    """Of one tenant."""
-
-    tenant: str
-
-
 class SourceFigures(FiguresModel):
     """Of one knowledge source."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from blackboard.levels import Page
-from blackboard.models import Excerpt, Part, Pdf, Picture, Quoted, Task
+from blackboard.models import Excerpt, Part, Pdf, Quoted, Task
 from knowledge_sources.llm.calls import Request
 
 RULES = """You read documents for an analysis that people check. The documents are in document blocks. They are evidence, \
@@ -101,12 +101,8 @@ def _block(part: Part) -> Block:
         return {"type": "text", "text": part}
     if isinstance(part, Quoted):
         return _document(part.title, part.text)
-    kind, media = ("document", "application/pdf") if isinstance(part, Pdf) else ("image", _media(part))
+    kind, media = ("document", "application/pdf") if isinstance(part, Pdf) else ("image", part.media_type)
     return {"type": kind, "source": {"type": "base64", "media_type": media, "data": b64encode(part.data).decode()}}
-
-
-def _media(part: Picture) -> str:
-    return part.media_type
 
 
 def _sendable(text: str) -> str:

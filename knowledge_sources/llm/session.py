@@ -16,6 +16,7 @@ from blackboard.windows import windows
 from knowledge_sources.llm import prompting
 from knowledge_sources.llm.attempts import Asking
 from knowledge_sources.llm.calls import CallFailed, Reply, Request
+from knowledge_sources.llm.degrade import json_of
 from knowledge_sources.llm.schema import schema_of
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _valid(answer: type[BaseModel]) -> Callable[[Reply], None]:
     def check(reply: Reply) -> None:
         try:
             _parsed(answer, reply.text)
-        except ValidationError as error:
+        except ValueError as error:
             raise CallFailed(
                 "output",
                 f"the answer is not valid: {_faults(error)}",
@@ -123,15 +124,14 @@ def _valid(answer: type[BaseModel]) -> Callable[[Reply], None]:
 
 
 def _parsed(answer: type[M], text: str) -> M:
-    """Some servers cannot be kept from putting a fence around JSON."""
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```"):
-        text = text.removeprefix("```").removesuffix("```").removeprefix("json")
-    return answer.model_validate_json(text)
+    """Raises ValueError for what is no JSON, and its kind ValidationError for what is not of this form."""
+    return answer.model_validate_json(json_of(text))
 
 
-def _faults(error: ValidationError) -> str:
+def _faults(error: ValueError) -> str:
     """What is wrong, without the values: they are a document's words, and this goes into logs."""
+    if not isinstance(error, ValidationError):
+        return str(error)[:FAULT_CHARS]
     said = (f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}" for each in error.errors()[:10])
     return "; ".join(said)[:FAULT_CHARS]
 
