@@ -4,6 +4,15 @@ BlackboardError
  +-- UsageError               the caller's words are off: a setting, an option, a file that is not there
  |    +-- ContractError       a source's signature or declaration is wrong; raised when it is defined
  |    +-- InvalidKey          a level or an entry's name breaks the grammar
+ |    +-- UrlNotAllowed       an address that this service does not go to
+ +-- AccessError              the caller may not
+ |    +-- Unauthorized        no key, or one that is unknown, revoked or expired
+ |    +-- Forbidden           the key is good, but not for this
+ +-- LimitReached             too much was asked of a service that is well: come back later
+ |    +-- RateLimited         too many requests, or too many streams at a time
+ |    +-- BudgetExhausted     the tenant's tokens or money of the day are used up
+ |    +-- TooManyBoards       the tenant has as many boards under way as it may
+ |    +-- Overloaded          more waits for work than this service takes on
  +-- StorageError             the server cannot do what was asked
  |    +-- StorageUnavailable  it cannot be reached
  |    +-- StorageFull         it is out of memory or disk
@@ -31,6 +40,7 @@ Each carries what happened (`str(error)`), and where it helps, `hint`: what to d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -60,6 +70,67 @@ class InvalidKey(UsageError):
     """A level's or an entry's name breaks the grammar."""
 
     slug = "invalid-key"
+
+
+class UrlNotAllowed(UsageError):
+    """An address that this service does not go to: not https, not public, or not an address at all."""
+
+    slug = "url-not-allowed"
+
+
+class AccessError(BlackboardError):
+    """The caller may not."""
+
+    slug = "forbidden"
+
+
+class Unauthorized(AccessError):
+    """No key, or one that is unknown, revoked or expired: which of these is not said."""
+
+    slug = "unauthorized"
+
+
+class Forbidden(AccessError):
+    """The key is good, but not for this."""
+
+    slug = "forbidden"
+
+
+class LimitReached(BlackboardError):
+    """Too much was asked. `after_s`: when to ask again; `headers`: what else an answer over HTTP says."""
+
+    slug = "rate-limited"
+
+    def __init__(
+        self, message: str = "", *, after_s: float = 1.0, headers: Mapping[str, str] | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.after_s = after_s
+        self.headers = dict(headers or {})
+
+
+class RateLimited(LimitReached):
+    """Too many requests, or too many streams at a time."""
+
+    slug = "rate-limited"
+
+
+class BudgetExhausted(LimitReached):
+    """The tenant's tokens or money of the day are used up."""
+
+    slug = "budget-exhausted"
+
+
+class TooManyBoards(LimitReached):
+    """The tenant has as many boards under way as it may."""
+
+    slug = "too-many-boards"
+
+
+class Overloaded(LimitReached):
+    """More waits for work than this service takes on."""
+
+    slug = "overloaded"
 
 
 class StorageError(BlackboardError):

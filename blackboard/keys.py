@@ -45,6 +45,8 @@ key                        type    holds                                        
 `bb:{llm}:sums:<whose>`    hash   a day's or a board's sums over lines of the ledger 90 days after the last call
 `bb:{llm}:board:<board>`   hash   questions asked for a board -> the call            30 days after the last call
 `bb:{llm}:probe:<server>`  string what a server was found to do                      a day
+`bb:{access}:<kind>:<name>` see controller.keyring and controller.limits
+`bb:{hooks}:<kind>:<name>`  see controller.webhooks
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
 `bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that
 
@@ -77,6 +79,9 @@ LLM_KINDS = (
     "ledger", "calls", "sums", "board", "probe",
 )  # fmt: skip
 
+ACCESS_KINDS = ("key", "tenant", "bucket", "flight", "streams", "day", "pepper")
+HOOK_KINDS = ("hook", "tenant", "due", "delivery", "log", "edition")
+
 PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -89,6 +94,8 @@ PATTERNS = tuple(
         r"bb:partitions\Z",
         r"bb:\{workers\}:(present|served)\Z",
         rf"bb:\{{llm\}}:({'|'.join(LLM_KINDS)}):.+\Z",
+        rf"bb:\{{access\}}:({'|'.join(ACCESS_KINDS)}):.+\Z",
+        rf"bb:\{{hooks\}}:({'|'.join(HOOK_KINDS)}):.+\Z",
     )
 )
 """What keys of boards look like; a test scans a server for strays."""
@@ -191,3 +198,15 @@ def llm(kind: str, name: str) -> str:
     """A key of what the fleet shares about models; one slot for all, so that a script may touch several."""
     assert kind in LLM_KINDS, kind
     return f"bb:{{llm}}:{kind}:{name}"
+
+
+def access(kind: str, name: str) -> str:
+    """A key of what is known about callers; one slot for all, so that a script may touch several."""
+    assert kind in ACCESS_KINDS, kind
+    return f"bb:{{access}}:{kind}:{name}"
+
+
+def hooks(kind: str, name: str) -> str:
+    """A key of webhooks and their deliveries; one slot for all."""
+    assert kind in HOOK_KINDS, kind
+    return f"bb:{{hooks}}:{kind}:{name}"

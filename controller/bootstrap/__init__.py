@@ -22,9 +22,11 @@ from blackboard.pipe import Pipe
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
 from blackboard.store import RedisStore
+from controller.access import Gate, OpenGate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
+from controller.load import Load, NoLoad
 from controller.queue import ENQUEUE, POP, Queue
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
@@ -63,6 +65,8 @@ class Service:
     """What is set about models."""
     condition: Condition
     """Of the language models."""
+    gate: Gate
+    load: Load
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -153,8 +157,9 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     desk = Desk(store, blobs, found, settings, models=condition.configured)
     accounts = Books(store.line(0), asked)
     return Service(
-        settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition
-    )
+        settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition,
+        gate=OpenGate(), load=NoLoad(),
+    )  # fmt: skip
 
 
 def condition_of(models: ModelSettings | None = None, line: Coalescer | None = None) -> Condition:

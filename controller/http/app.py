@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import random
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from blackboard import __version__
 from blackboard.events import TYPES
+from controller.access import Gate
 from controller.http import (
     activations,
     backfills,
@@ -28,9 +33,11 @@ from controller.http import (
     spending,
 )
 from controller.http.door import Api
+from controller.http.guard import Guard
 from controller.http.models import FileDocument, Problem, TextDocument
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
+from controller.http.scopes import NEEDS, OPEN
 from controller.remote.declaration import Declaration
 from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 
@@ -97,13 +104,21 @@ def create_app(service: Api) -> FastAPI:
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
-        app.router.routes.extend(resource.router.routes)
+        app.router.routes.extend(_guarded(resource.router.routes, service.gate))
     app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)
     install(app)
     app.add_middleware(Threshold)
     describe = app.openapi
     app.openapi = lambda: _completed(describe())  # type: ignore[method-assign]
     return app
+
+
+def _guarded(routes: Iterable[BaseRoute], gate: Gate) -> Iterable[BaseRoute]:
+    """Copies: an app has a gate of its own. Raises KeyError for an operation of which nobody said what it needs."""
+    for route in map(copy.copy, routes):
+        if isinstance(route, APIRoute) and route.operation_id not in OPEN:
+            route.app = Guard(route.app, gate, NEEDS[route.operation_id or ""])
+        yield route
 
 
 async def explain(request: Request, slug: str) -> Response:

@@ -17,10 +17,12 @@ from blackboard.errors import BoardGone
 from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
+from controller.access import ANYBODY, Caller, Gate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
 from controller.http.problems import Problem
+from controller.load import Load
 from controller.remote.directory import Directory
 from controller.remote.work import Work
 from controller.settings import Settings
@@ -70,6 +72,10 @@ class Api(Protocol):
     @property
     def condition(self) -> Condition: ...
     @property
+    def gate(self) -> Gate: ...
+    @property
+    def load(self) -> Load: ...
+    @property
     def settings(self) -> Settings: ...
     @property
     def broken(self) -> Sequence[Broken]:
@@ -79,22 +85,14 @@ class Api(Protocol):
         """Why each source acted or did not; None for an unknown board."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the tenant whose boards they see, and the name their contributions carry."""
-
-    tenant: str = "default"
-    person: str = "person:anonymous"
-
-
 def api_of(request: Request) -> Api:
     """The service behind the app."""
     return request.app.state.api  # type: ignore[no-any-return]
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks. One tenant until there are keys; everything below already asks for the tenant."""
-    return Caller()
+    """Who asks, as the gate found; what is open to all is asked by nobody in particular."""
+    return request.scope.get("caller", ANYBODY)  # type: ignore[no-any-return]
 
 
 async def board_of(request: Request, board: str) -> BoardView:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,14 +23,17 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from blackboard.errors import (
+    AccessError,
     BlackboardError,
     BoardClosed,
     BoardGone,
     ConflictError,
     ContractError,
+    LimitReached,
     LogError,
     StorageError,
     StorageFull,
+    Unauthorized,
     UsageError,
 )
 from controller.values import EntryConflict, InvalidValue
@@ -65,8 +69,18 @@ CATALOGUE: Mapping[str, Kind] = {
     "invalid-last-event-id": Kind(
         400, "Invalid Last-Event-ID", "It must be an id this stream gave: `<incarnation>.<revision>-<n>`."
     ),
+    "idempotency-key-invalid": Kind(
+        400, "Invalid Idempotency-Key", 'It is given once, as a quoted string of 1 to 255 characters: "8e03978e-40d5".'
+    ),
+    "unauthorized": Kind(401, "Unauthorized", "Send a valid key: `Authorization: Bearer <key>`."),
+    "forbidden": Kind(403, "Forbidden", "The key is valid, but its scopes do not allow this."),
     "not-found": Kind(404, "Not found", "There is nothing here, or it is not yours."),
     "method-not-allowed": Kind(405, "Method not allowed", "The header Allow lists what can be done here."),
+    "request-timeout": Kind(408, "Request timeout", "The request came too slowly, or not to its end."),
+    "idempotency-in-progress": Kind(
+        409, "The first request is under way", "A request with this Idempotency-Key is being answered right now."
+    ),
+    "webhook-exists": Kind(409, "The webhook exists", "There is a webhook for this address already."),
     "report-not-ready": Kind(
         409, "The report is not ready", "The board is still open. `?partial=true` answers what there is by now."
     ),
@@ -108,11 +122,22 @@ CATALOGUE: Mapping[str, Kind] = {
         "A file name may hold no slash, backslash, `..` or control character, and at most 255 bytes.",
     ),
     "invalid-key": Kind(422, "Invalid entry", "The level or the name of the entry breaks the grammar of keys."),
+    "idempotency-key-reused": Kind(
+        422, "Idempotency-Key used before", "Another request was made with this Idempotency-Key; take a new one."
+    ),
+    "url-not-allowed": Kind(
+        422, "Address not allowed", "This service goes to public https addresses alone, on the ports 443 and 8443."
+    ),
     "document-unsafe": Kind(422, "Unsafe document", "The text declares XML entities, which are refused on sight."),
     "precondition-required": Kind(
         428, "Precondition required", "Say which version you change: `If-Match`, or `If-None-Match: *` for a new entry."
     ),
-    "too-many-streams": Kind(429, "Too many streams", "This process streams to as many watchers as it can."),
+    "too-many-streams": Kind(429, "Too many streams", "There are as many streams open as there may be."),
+    "rate-limited": Kind(429, "Too many requests", "`Retry-After` says when to go on."),
+    "too-many-boards": Kind(
+        429, "Too many boards under way", "There are as many as you may have; some must end first."
+    ),
+    "budget-exhausted": Kind(429, "Budget used up", "The day's tokens or money are used up."),
     "header-fields-too-large": Kind(431, "Header fields too large", "The request's header is longer than 16 KB."),
     "document-unreadable": Kind(422, "Unreadable document", "It is encrypted, corrupt, empty or of no known type."),
     "document-too-complex": Kind(422, "Document too complex", "It is over a limit, or it kills its parser."),
@@ -123,6 +148,8 @@ CATALOGUE: Mapping[str, Kind] = {
     "internal-error": Kind(500, "Internal error", "Something is wrong here; the request id finds it in the log."),
     "storage-unavailable": Kind(503, "Storage unavailable", "The storage cannot be reached; try again shortly."),
     "storage-full": Kind(503, "Storage full", "The storage has no room left; nothing was changed."),
+    "overloaded": Kind(503, "Overloaded", "More documents wait for work than this service takes on; try again later."),
+    "not-durable": Kind(503, "Not durable", "The write could not be confirmed as durable; send it again."),
     "stopping": Kind(503, "Stopping", "This process is stopping; try again and another will answer."),
 }
 """Slug -> kind. Slugs are stable."""
@@ -208,6 +235,12 @@ def problem_of(request: Request, error: Exception) -> Problem:
         return Problem("storage-unavailable", headers={"Retry-After": "2"})
     if isinstance(error, BoardGone):
         return Problem("not-found")
+    if isinstance(error, AccessError):
+        challenge = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthorized) else {}
+        return Problem(error.slug, headers=challenge)
+    if isinstance(error, LimitReached):
+        headers = {**error.headers, "Retry-After": str(max(1, math.ceil(error.after_s)))}
+        return Problem(error.slug, str(error), headers=headers)
     if isinstance(error, BoardClosed):
         links = {"retry": f"/v1/boards/{request.path_params.get('board', '')}/retry"}
         return Problem("board-ended", links=links)

@@ -16,10 +16,12 @@ from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
+from controller.access import Gate, OpenGate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
 from controller.http.server import Server
+from controller.load import Load, NoLoad
 from controller.remote.directory import Directory
 from controller.settings import Settings
 from tests.listening import listening
@@ -105,6 +107,8 @@ class Small:
     broken: Sequence[Broken] = (Broken("dates", "dates:dates", "ModuleNotFoundError: dates"),)
     accounts: Accounts = NoCalls()  # noqa: RUF009
     condition: Condition = NoModels()  # noqa: RUF009
+    gate: Gate = OpenGate()  # noqa: RUF009
+    load: Load = NoLoad()  # noqa: RUF009
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)

@@ -1,0 +1,55 @@
+"""Who asks, and what they may: the words that every door uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, get_args
+
+Scope = Literal["submit", "read", "contribute", "admin", "operate"]
+"""`submit` documents, and retry, fork and cancel; `read` boards; `contribute` entries, and the work of sources that run
+elsewhere; `admin`: a tenant's keys, webhooks and sources, and erasure; `operate`: what concerns all tenants."""
+
+SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
+DEFAULT_TENANT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the tenant whose boards they see, and the name their contributions carry."""
+
+    tenant: str = DEFAULT_TENANT
+    person: str = "person:anonymous"
+    scopes: frozenset[Scope] = SCOPES
+    key: str = ""
+    """The key's id, never the key itself; "" where none is asked for."""
+
+
+ANYBODY: Final = Caller()
+"""Whoever reaches a service without keys, which listens on this machine alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A caller who may do what was asked; `headers` go with the answer, whatever it will be."""
+
+    caller: Caller
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+class Gate(Protocol):
+    """Decides about every request that is not open to all."""
+
+    async def admit(self, authorization: Sequence[str], needs: Scope) -> Admitted:
+        """`authorization`: the values of that header. Raises Unauthorized, Forbidden, RateLimited, StorageError."""
+
+
+class OpenGate:
+    """A gate where there are no keys."""
+
+    async def admit(self, authorization: Sequence[str], needs: Scope) -> Admitted:
+        """Everybody may do everything."""
+        return _ANYBODY
+
+
+_ANYBODY = Admitted(ANYBODY)

@@ -1,0 +1,32 @@
+"""The gate before each route: who asks is known before anything of the request is read."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from controller.access import Gate
+from controller.access import Scope as Needed
+
+
+class Guard:
+    """Asks the gate, then lets the route answer. What the gate raises is answered as a problem, like any route's error."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, needs: Needed) -> None:
+        self._app, self._gate, self._needs = app, gate, needs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        admitted = await self._gate.admit(Headers(scope=scope).getlist("authorization"), self._needs)
+        scope["caller"] = admitted.caller
+        more = admitted.headers
+        if not more:
+            await self._app(scope, receive, send)
+            return
+
+        async def passing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *more]
+            await send(message)
+
+        await self._app(scope, receive, passing)

@@ -1,0 +1,40 @@
+"""What each operation needs of a key. Every route under /v1 is in this table: a test walks them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from controller.access import Scope
+
+NEEDS: Final[Mapping[str, Scope]] = {
+    "documents.submit": "submit",
+    "boards.list": "read",
+    "boards.get": "read",
+    "boards.log": "read",
+    "boards.why": "read",
+    "boards.events": "read",
+    "boards.report": "read",
+    "boards.calls": "read",
+    "activations.list": "read",
+    "boards.cancel": "submit",
+    "boards.retry": "submit",
+    "boards.backfill": "submit",
+    "boards.approve": "contribute",
+    "entries.list": "read",
+    "entries.get": "read",
+    "entries.put": "contribute",
+    "entries.delete": "contribute",
+    "activations.claim": "contribute",
+    "activations.renew": "contribute",
+    "activations.commit": "contribute",
+    "blobs.get": "read",
+    "sources.list": "read",
+    "sources.get": "read",
+    "sources.put": "admin",
+    "sources.delete": "admin",
+    "spending.get": "read",
+    "capabilities.get": "read",
+}
+OPEN: Final = frozenset({"health.live", "health.ready", "problems.explain"})
+"""Operations that ask for no key."""
