@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     max_upload_bytes: Annotated[int, Field(gt=0)] = 25 * 1024 * 1024
+    egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Networks that documents may be fetched from and webhooks sent to though they are not public: `10.0.0.0/8`."""
     ping_s: Positive = 15.0
     """How often an idle event stream says that it is alive."""
 
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("only", "trusted", mode="before")
+    @field_validator("only", "trusted", "egress_allow", mode="before")
     @classmethod
     def _names(cls, given: object) -> object:
         return tuple(word for word in given.replace(",", " ").split()) if isinstance(given, str) else given
