@@ -102,15 +102,19 @@ async def test_a_source_added_to_an_open_board(redis_url: str, tmp_path: Path) -
     gate = asyncio.Event()
     place = (redis_url, tmp_path)
     async with door(*place, *V1) as here, worker(*place, slow(lines, gate), years, count):
-        board = await here.submit(sources=["lines", "count"], goal=["sum"])
+        # Held: without the source that is to come, its goal is settled before the lines are.
+        board = await here.submit(sources=["lines", "count"], goal=["sum"], hold="review")
+        while not await here.values(board, "sum"):
+            await asyncio.sleep(0.01)
         answer = await here.client.post(f"/v1/boards/{board}/sources/years")
         assert (answer.status_code, answer.json()["id"]) == (202, board)
         assert answer.json()["goal"] == ["sum", "year"]
         gate.set()
+        await here.client.post(f"/v1/boards/{board}/approve")
         shown = await here.ended(board)
         assert shown["sources"] == {"lines": "1", "count": "1", "years": "1"}
         assert await here.values(board, "sum") == {"sum/board-1": {"years": 3, "by": "1"}}
-        (change,) = [r for r in await here.service.store.log(board) if r.type == "board.changed"]
+        (change, _approved) = [r for r in await here.service.store.log(board) if r.type == "board.changed"]
         assert change.say() == {"added": {"source": "years", "version": "1", "space": ""}}
         runs = await promises(here.service.store, board)
         # There was nothing to count at first; that was settled before the source came.
