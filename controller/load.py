@@ -9,12 +9,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class QueueLoad:
-    """What waits in one source's queue. `oldest_s`: for how long the oldest of it has been due."""
+    """What waits in one queue of a source. `oldest_s`: for how long the oldest of it has been due."""
 
     source: str
     version: str
     waiting: int
     oldest_s: float
+    priority: str = ""
+    """`interactive` or `batch`; "": both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class QueueScript(Script):
 
 ENQUEUE = QueueScript("enqueue", ("jobs",), ("ttl_ms", "rows"))
 POP = QueueScript("pop", ("queues",), ("job_prefix", "total", "groups"))
+DEPTHS = QueueScript("depths", ("queues",), ())
 
 
 @dataclass(slots=True)

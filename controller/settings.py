@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     """Child boards of one board."""
     child_total: Annotated[int, Field(ge=0, le=100_000)] = 1000
     """Boards below one top-level board, at any depth."""
+    queue_limit: Annotated[int, Field(ge=0)] = 10_000
+    """Wake-ups that may wait in all queues before new documents are refused with 503; 0: any number. One waits for each
+    activation that nobody runs yet: five documents of the largest kind, or hundreds of ordinary ones."""
     poll_s: Positive = 0.5
     """How often a worker looks at its queues though nobody woke it."""
     slots: Annotated[int, Field(ge=1, le=1000)] = 64

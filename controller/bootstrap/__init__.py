@@ -26,8 +26,9 @@ from controller.access import Gate, OpenGate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
-from controller.load import Load, NoLoad
-from controller.queue import ENQUEUE, POP, Queue
+from controller.load import Load
+from controller.queue import DEPTHS, ENQUEUE, POP, Queue
+from controller.queue_load import QueueLoads
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
@@ -143,7 +144,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     )
     line = await _queue_line(settings, store, stack)
     await _load(store.line(0), SCRIPTS, settings)
-    await _load(line, (ENQUEUE, POP), settings)
+    await _load(line, (ENQUEUE, POP, DEPTHS), settings)
     queue = Queue(line)
     feed = Feed(store, ping_s=settings.ping_s)
     await feed.start()
@@ -156,10 +157,20 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     condition = condition_of(asked, store.line(0))
     desk = Desk(store, blobs, found, settings, models=condition.configured)
     accounts = Books(store.line(0), asked)
+    load = _load_of(line, store, directory, settings)
     return Service(
         settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition,
-        gate=OpenGate(), load=NoLoad(),
+        gate=OpenGate(), load=load,
     )  # fmt: skip
+
+
+def _load_of(line: Coalescer, store: RedisStore, directory: Directory, settings: Settings) -> Load:
+    """What waits in the queues on the other end of `line`."""
+
+    def known() -> list[tuple[str, str]]:
+        return [(source.name, source.version) for source in directory.known]
+
+    return QueueLoads(line, known, store.presence, limit=settings.queue_limit)
 
 
 def condition_of(models: ModelSettings | None = None, line: Coalescer | None = None) -> Condition:
