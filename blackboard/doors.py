@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -119,9 +119,16 @@ RELEASE = Script("release", ("lease",), ("holder",))
 WIDEN = Script("widen", ("partitions",), ("count",))
 ATTEND = Script("attend", ("present", "served"), ("worker", "ttl_ms", "serves"))
 REGISTER = Script("register", ("sources",), ("edition", "source", "text"))
+ADMIT = Script("admit", ("key", "bucket", "asked"), ("digest", "rate"))
+KEEP_KEY = Script(
+    "keep_key",
+    ("key", "names", "own", "all", "asked"),
+    ("id", "name", "holder", "named", "edition", "forget_at", "fields"),
+)
 
 SCRIPTS = (
     COMMIT, CLAIM, RENEW, RETIRE, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER,
+    ADMIT, KEEP_KEY,
 )  # fmt: skip
 
 
@@ -218,3 +225,19 @@ def attend(present: str, served: str, *, worker: str, ttl_ms: int, serves: Seque
 def register(sources: str, *, edition: int, source: str, text: bytes) -> Call:
     """Answers the new edition, or 0; no text removes."""
     return REGISTER.of(sources, edition, source, text)
+
+
+def admit(key: str, bucket: str, asked: str, *, digest: str, rate: int) -> Call:
+    """Answers whether keys are asked for, the time, what the bucket says, and the key."""
+    return Call(ADMIT, (key, bucket, asked), (digest, rate))
+
+
+def keep_key(
+    key: str, names: str, own: str, all: str, asked: str, *, id: str, name: str, holder: str, named: bool, edition: int,
+    forget_at: int, fields: Mapping[str, str],
+) -> Call:  # fmt: skip
+    """Answers kept, taken or changed."""
+    lines = "\n".join(f"{word} {value}" for word, value in fields.items())
+    return Call(
+        KEEP_KEY, (key, names, own, all, asked), (id, name, holder, "1" if named else "", edition, forget_at, lines)
+    )

@@ -45,7 +45,16 @@ key                        type    holds                                        
 `bb:{llm}:sums:<whose>`    hash   a day's or a board's sums over lines of the ledger 90 days after the last call
 `bb:{llm}:board:<board>`   hash   questions asked for a board -> the call            30 days after the last call
 `bb:{llm}:probe:<server>`  string what a server was found to do                      a day
-`bb:{access}:<kind>:<name>` see controller.keyring and controller.limits
+`bb:{access}:asked:keys`    hash   since when keys are asked for; first keys put in  for ever: keys once asked for
+                                   place                                             are asked for from then on
+`bb:{access}:key:<id>`      hash   a key without its secret: tenant, scopes, digests 30 days after it was revoked or expired
+`bb:{access}:tenant:<tenant>` hash name -> id of the key that has it                 fields: until the key is revoked, or
+                                                                                     another takes the name of an expired one
+`bb:{access}:ids:<tenant>`  zset   a tenant's keys (`*`: all) -> when made, ms       members: until a listing misses the key
+`bb:{access}:bucket:<id>`   string when a key's bucket is full again, microseconds   a minute at most
+`bb:{access}:pepper:drawn`  string what digests are made with, unless that is set    for ever
+`bb:{access}:pepper:check`  string a digest that tells one pepper from another       for ever
+`bb:{access}:<kind>:<name>` see controller.limits
 `bb:{hooks}:<kind>:<name>`  see controller.webhooks
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
 `bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that
@@ -79,7 +88,7 @@ LLM_KINDS = (
     "ledger", "calls", "sums", "board", "probe",
 )  # fmt: skip
 
-ACCESS_KINDS = ("key", "tenant", "bucket", "flight", "streams", "day", "pepper")
+ACCESS_KINDS = ("asked", "key", "tenant", "ids", "bucket", "flight", "streams", "day", "pepper")
 HOOK_KINDS = ("hook", "tenant", "due", "delivery", "log", "edition")
 
 PATTERNS = tuple(

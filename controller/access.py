@@ -24,6 +24,11 @@ class Caller:
     key: str = ""
     """The key's id, never the key itself; "" where none is asked for."""
 
+    @property
+    def operates(self) -> bool:
+        """Whether what concerns all tenants is theirs to see and do."""
+        return "operate" in self.scopes
+
 
 ANYBODY: Final = Caller()
 """Whoever reaches a service without keys, which listens on this machine alone."""
@@ -35,6 +40,8 @@ class Admitted:
 
     caller: Caller
     headers: Sequence[tuple[bytes, bytes]] = ()
+    local: bool = False
+    """Only if it is a program of this machine: no key was asked for."""
 
 
 class Gate(Protocol):

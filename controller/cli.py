@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from controller.commands import analyze, boards, doctor, remote, replaying, service, sources, spending
+from controller.commands import analyze, boards, doctor, keys, remote, replaying, service, sources, spending
 from controller.commands.console import INTERRUPTED, State, explain, out, silence_stdout
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ for group in (analyze, service, remote, boards, replaying, doctor):
     group.register(app)
 app.add_typer(sources.app, name="sources")
 app.add_typer(spending.app, name="spending")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

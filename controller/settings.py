@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from controller.policy import Modes
@@ -76,6 +76,13 @@ class Settings(BaseSettings):
     """How long a board waits for a worker of the version it began with, before it goes on with one that is served."""
     backoff_s: Positive = 1.0
     """Base of the full-jitter back-off between attempts; it doubles up to a minute."""
+
+    first_key: SecretStr = SecretStr("")
+    """A key, `bb_<id>_<secret>`, that is put in place once when a process starts to serve."""
+    key_pepper: SecretStr = SecretStr("")
+    """What keys are digested with; empty: drawn with the first key, and kept on the server."""
+    limit_requests_per_minute: Annotated[int, Field(ge=0)] = 1200
+    """Of one key that says nothing else; 0: any number."""
 
     models: Annotated[Modes, NoDecode] = "off"
     """How language models take part where a submission does not say: `off`, `auto`, `always`, or JSON, level -> one of

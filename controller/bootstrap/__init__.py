@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blackboard.blobs import Blobs
+from blackboard.callers import KeyRows
 from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
@@ -22,10 +23,12 @@ from blackboard.pipe import Pipe
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
 from blackboard.store import RedisStore
-from controller.access import Gate, OpenGate
+from controller.access import Gate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
+from controller.key_gate import KeyGate
+from controller.keyring import Keyring
 from controller.load import Load
 from controller.queue import DEPTHS, ENQUEUE, POP, Queue
 from controller.queue_load import QueueLoads
@@ -67,6 +70,7 @@ class Service:
     condition: Condition
     """Of the language models."""
     gate: Gate
+    keyring: Keyring
     load: Load
     controller: Controller | None = None
     worker: ActivationWorker | None = None
@@ -157,10 +161,11 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     condition = condition_of(asked, store.line(0))
     desk = Desk(store, blobs, found, settings, models=condition.configured)
     accounts = Books(store.line(0), asked)
+    keyring = Keyring(KeyRows(store.line(0)), settings.key_pepper.get_secret_value())
     load = _load_of(line, store, directory, settings)
     return Service(
         settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition,
-        gate=OpenGate(), load=load,
+        gate=KeyGate(keyring, settings.limit_requests_per_minute), keyring=keyring, load=load,
     )  # fmt: skip
 
 

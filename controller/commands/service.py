@@ -94,8 +94,9 @@ async def _run(settings: Settings, roles: frozenset[str]) -> None:
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
         if "api" in roles:
+            await _check_address(service)
             async with _listening(service, stop) as (url, gone):
-                _greet(url, service, roles)
+                _greet(url, service, roles, keys=await service.keyring.asked())
                 await _first(stop.wait(), gone.wait())
         else:
             console.say(f"{', '.join(sorted(roles))} ready ({_served(service)} sources); Ctrl-C drains and stops")
@@ -156,6 +157,26 @@ async def _listening(service: Service, stop: asyncio.Event) -> AsyncIterator[tup
         await task
 
 
+async def _check_address(service: Service) -> None:
+    """See to the first key; without any, listen to this machine alone. Raises UsageError."""
+    from blackboard.errors import UsageError
+    from controller.http.local import is_local_host
+    from controller.keyring import HOW_FIRST
+
+    settings = service.settings
+    if first := settings.first_key.get_secret_value():
+        await service.keyring.put_first(first)
+    await service.keyring.verify()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if is_local_host(host) or await service.keyring.asked():
+        return
+    raise UsageError(
+        f"there is no key yet, so this service listens on this machine alone, not on {settings.host or 'all addresses'}",
+        hint="make the first one: `blackboard keys create NAME --scopes all` (or set BLACKBOARD_FIRST_KEY; "
+        f"{HOW_FIRST}), or leave --host and BLACKBOARD_HOST out",
+    )
+
+
 def _bound(server: Server) -> socket.socket:
     """The server's socket. Raises UsageError when the address cannot be had; uvicorn would end the process."""
     from blackboard.errors import UsageError
@@ -169,11 +190,14 @@ def _bound(server: Server) -> socket.socket:
         ) from error
 
 
-def _greet(url: str, service: Service, roles: frozenset[str]) -> None:
+def _greet(url: str, service: Service, roles: frozenset[str], *, keys: bool) -> None:
     console.say(f"blackboard listens on {url} ({', '.join(sorted(roles))}; {len(service.sources)} sources)")
     if not service.settings.redis_url:
         console.say(f"boards are kept in {service.settings.data_dir}")
-    console.say(f"try: curl -F file=@document.pdf {url}/v1/documents")
+    shown = '-H "Authorization: Bearer $BLACKBOARD_KEY" ' if keys else ""
+    console.say(f"try: curl {shown}-F file=@document.pdf {url}/v1/documents")
+    if not keys:
+        console.say("no key is asked for: whoever can log in to this machine may do everything")
     console.say("Ctrl-C drains and stops")
 
 

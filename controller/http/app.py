@@ -27,6 +27,7 @@ from controller.http import (
     entries,
     events,
     health,
+    keys,
     remote,
     report,
     sources,
@@ -34,6 +35,7 @@ from controller.http import (
 )
 from controller.http.door import Api
 from controller.http.guard import Guard
+from controller.http.key_models import KeyRequest
 from controller.http.models import FileDocument, Problem, TextDocument
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
@@ -100,7 +102,7 @@ def create_app(service: Api) -> FastAPI:
     app.state.api = service
     resources = (
         documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, spending,
-        capabilities, health,
+        capabilities, health, keys,
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
@@ -139,7 +141,8 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     if "BoardEvent" in schemas:
         return document
-    for model in (Problem, TextDocument, FileDocument, Declaration, ClaimRequest, RenewRequest, CommitRequest):
+    asked = (TextDocument, FileDocument, Declaration, ClaimRequest, RenewRequest, CommitRequest, KeyRequest)
+    for model in (Problem, *asked):
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))
         schemas[model.__name__] = described

@@ -22,6 +22,7 @@ from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
 from controller.http.problems import Problem
+from controller.keyring import Keyring
 from controller.load import Load
 from controller.remote.directory import Directory
 from controller.remote.work import Work
@@ -73,6 +74,8 @@ class Api(Protocol):
     def condition(self) -> Condition: ...
     @property
     def gate(self) -> Gate: ...
+    @property
+    def keyring(self) -> Keyring: ...
     @property
     def load(self) -> Load: ...
     @property

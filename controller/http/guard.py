@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.access import Gate
 from controller.access import Scope as Needed
+from controller.http.local import check_local
 
 
 class Guard:
@@ -18,6 +19,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         admitted = await self._gate.admit(Headers(scope=scope).getlist("authorization"), self._needs)
+        if admitted.local:
+            check_local(scope)
         scope["caller"] = admitted.caller
         more = admitted.headers
         if not more:

@@ -74,12 +74,21 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "unauthorized": Kind(401, "Unauthorized", "Send a valid key: `Authorization: Bearer <key>`."),
     "forbidden": Kind(403, "Forbidden", "The key is valid, but its scopes do not allow this."),
+    "origin-not-allowed": Kind(
+        403, "Not from a web page", "Without keys this service takes nothing that another site's page sends."
+    ),
+    "host-not-allowed": Kind(
+        421, "Not this service's name", "Without keys this service answers to localhost and loopback addresses alone."
+    ),
     "not-found": Kind(404, "Not found", "There is nothing here, or it is not yours."),
     "method-not-allowed": Kind(405, "Method not allowed", "The header Allow lists what can be done here."),
     "request-timeout": Kind(408, "Request timeout", "The request came too slowly, or not to its end."),
     "idempotency-in-progress": Kind(
         409, "The first request is under way", "A request with this Idempotency-Key is being answered right now."
     ),
+    "key-exists": Kind(409, "The key exists", "A key of that name is in use; rotate or revoke it, or choose a name."),
+    "key-ended": Kind(409, "The key has ended", "It was revoked or has expired; create another."),
+    "too-many-keys": Kind(409, "Too many keys", "The tenant can have no more keys; those that ended leave in time."),
     "webhook-exists": Kind(409, "The webhook exists", "There is a webhook for this address already."),
     "report-not-ready": Kind(
         409, "The report is not ready", "The board is still open. `?partial=true` answers what there is by now."

@@ -35,6 +35,11 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "sources.delete": "admin",
     "spending.get": "read",
     "capabilities.get": "read",
+    "keys.create": "admin",
+    "keys.list": "admin",
+    "keys.get": "admin",
+    "keys.revoke": "admin",
+    "keys.rotate": "admin",
 }
 OPEN: Final = frozenset({"health.live", "health.ready", "problems.explain"})
 """Operations that ask for no key."""

@@ -12,6 +12,7 @@ import orjson
 
 from blackboard import All, Document, Each, Page, Report, Source, Upload, knowledge_source
 from blackboard.blobs import Blobs
+from blackboard.callers import KeyRows
 from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.ports import Store
@@ -21,6 +22,7 @@ from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
 from controller.http.server import Server
+from controller.keyring import Keyring
 from controller.load import Load, NoLoad
 from controller.remote.directory import Directory
 from controller.settings import Settings
@@ -96,6 +98,29 @@ class NoCalls:
         return False
 
 
+class NoKeys(KeyRows):
+    """Where no key was ever made."""
+
+    def __init__(self) -> None:
+        """No server stands behind it."""
+
+    async def asked(self) -> bool:
+        """No."""
+        return False
+
+    async def get(self, id: str) -> dict[str, str]:
+        """There is none."""
+        return {}
+
+    async def all(self, tenant: str = "*") -> dict[str, dict[str, str]]:
+        """There is none."""
+        return {}
+
+    async def now(self) -> int:
+        """Some time."""
+        return 0
+
+
 @dataclass
 class Small:
     """What `create_app` asks for, without controller or workers."""
@@ -108,6 +133,7 @@ class Small:
     accounts: Accounts = NoCalls()  # noqa: RUF009
     condition: Condition = NoModels()  # noqa: RUF009
     gate: Gate = OpenGate()  # noqa: RUF009
+    keyring: Keyring = Keyring(NoKeys())  # noqa: RUF009
     load: Load = NoLoad()  # noqa: RUF009
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)

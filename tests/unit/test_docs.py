@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pydantic import SecretStr
 
 from blackboard import Page, Source
 from blackboard.levels import Level
@@ -53,6 +55,8 @@ def test_every_setting_is_explained_with_its_default() -> None:
     fields = Settings.model_fields
     for name, default in shown.items():
         actual = fields[name.lower()].default
+        if isinstance(actual, SecretStr):
+            actual = actual.get_secret_value()
         if name == "DATA_DIR":
             assert default == "~/.local/share/blackboard"
         elif actual in ("", ()):
@@ -79,11 +83,14 @@ def test_pages_name_each_other() -> None:
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
-def test_the_compose_file_is_accepted() -> None:
-    done = subprocess.run(
-        ["docker-compose", "-f", ROOT / "compose.yaml", "config", "--quiet"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_compose_file_is_accepted_and_asks_for_a_key(tmp_path: Path) -> None:
+    (tmp_path / "none.env").touch()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BLACKBOARD_")}
+    command = ["docker-compose", "-f", ROOT / "compose.yaml", "--env-file", tmp_path / "none.env", "config", "--quiet"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "BLACKBOARD_FIRST_KEY" in refused.stderr
+    assert "openssl rand" in refused.stderr
+    environment["BLACKBOARD_FIRST_KEY"] = f"bb_first_{'0' * 48}"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,291 @@
+"""API keys over HTTP: made, shown once, rotated, revoked; what each opens; how often; and the time before the first."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+
+from blackboard.callers import KeyRows
+from blackboard.errors import UsageError
+from blackboard.store import RedisStore
+from controller.access import SCOPES
+from controller.credentials import Key, id_in
+from controller.keyring import Keyring
+from tests.fleet import until
+from tests.integration.doors import V1, Door, door
+
+ALL = sorted(SCOPES)
+CONTENT = ("read", "submit", "contribute")
+RATE = re.compile(r'"default";r=(\d+);t=(\d+)\Z')
+
+
+@pytest.fixture
+async def service(redis_url: str, tmp_path: Path) -> AsyncIterator[Door]:
+    """A service without controller and workers, and without a key yet."""
+    async with door(redis_url, tmp_path, *V1, roles="") as opened:
+        yield opened
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """The header that shows a key."""
+    return {"authorization": f"Bearer {secret}"}
+
+
+async def made(service: Door, name: str = "root", scopes: Sequence[str] = ALL, **more: Any) -> tuple[Key, str]:
+    """A key of the tenant `default`, unless said otherwise."""
+    return await service.service.keyring.create(name, scopes=scopes, by="test", **{"tenant": "default", **more})
+
+
+def slug(answer: httpx2.Response) -> str:
+    """What kind of problem it is."""
+    return str(answer.json()["type"].rpartition("/")[2])
+
+
+async def test_the_first_key_closes_the_door(service: Door) -> None:
+    client = service.client
+    assert (await client.get("/v1/boards")).status_code == 200
+    answer = await client.post("/v1/keys", json={"name": "root", "scopes": ALL})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    shown = answer.json()
+    secret = shown.pop("secret")
+    assert id_in(secret) == shown["id"]
+    assert (shown["name"], shown["tenant"], shown["status"], shown["created_by"]) == (
+        "root", "default", "active", "person:anonymous",
+    )  # fmt: skip
+
+    async def closed() -> bool:
+        return (await client.get("/v1/boards")).status_code == 401
+
+    await until(closed, 3)
+    assert (await client.get("/v1/boards", headers=bearer(secret))).status_code == 200
+    found = await client.get(answer.headers["location"], headers=bearer(secret))
+    assert found.json() == {**shown, "last_used": found.json()["last_used"]}
+    assert found.json()["last_used"] > 0
+    listed = (await client.get("/v1/keys", headers=bearer(secret))).json()
+    assert [each["id"] for each in listed["items"]] == [shown["id"]]
+    assert secret.rpartition("_")[2] not in str(listed)
+
+
+async def test_another_process_learns_of_the_first_key(service: Door, redis_url: str, tmp_path: Path) -> None:
+    async with door(redis_url, tmp_path / "other", roles="") as other:
+        assert (await other.client.get("/v1/boards")).status_code == 200
+        _, secret = await made(service)
+        assert (await other.client.get("/v1/boards", headers=bearer(secret))).status_code == 200, "at once with the key"
+        # It has been shown that keys are asked for, so the second in which it need not look is over.
+        assert (await other.client.get("/v1/boards")).status_code == 401
+
+
+async def test_every_bad_key_gets_the_same_answer(service: Door) -> None:
+    _, good = await made(service)
+    revoked, gone = await made(service, "revoked")
+    await service.service.keyring.revoke(revoked.id)
+    expired, late = await made(service, "expired")
+    async with Redis.from_url(service.service.url) as server:
+        await server.hset(f"bb:{{access}}:key:{expired.id}", "expires", "1")
+    wrong = good[:-1] + ("a" if good[-1] != "a" else "b")
+    shown: list[list[tuple[str, str]]] = [
+        [], *([("authorization", text)] for text in (
+            "Bearer", "Bearer bb_", "Bearer x", f"Basic {good}", good, f"Bearer {good} {good}", f"Bearer {wrong}",
+            f"Bearer bb_{'a' * 16}_{'b' * 32}", f"Bearer {gone}", f"Bearer {late}", f"Bearer {good}\u00e9",
+        )),
+        [("authorization", f"Bearer {good}"), ("authorization", f"Bearer {good}")],
+    ]  # fmt: skip
+    answers = set()
+    for headers in shown:
+        coded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        answer = await service.client.get("/v1/boards", headers=coded)
+        assert answer.status_code == 401, headers
+        plain = answer.text.replace(answer.headers["x-request-id"], "ID")
+        kept = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "date")}
+        answers.add((plain, tuple(sorted(kept.items()))))
+    assert len(answers) == 1
+    assert ("www-authenticate", "Bearer") in answers.pop()[1]
+    assert (await service.client.get("/v1/boards", headers={"Authorization": f"bEARER {good}"})).status_code == 200
+
+
+async def test_a_key_opens_what_its_scopes_say(service: Door) -> None:
+    keys = {scope: (await made(service, scope, [scope]))[1] for scope in ALL}
+    asked = {
+        "read": ("GET", "/v1/boards", None),
+        "submit": ("POST", "/v1/documents", {"text": "x"}),
+        "contribute": ("POST", "/v1/activations/claim", {"sources": ["x"]}),
+        "admin": ("GET", "/v1/keys", None),
+    }
+    for needs, (method, path, body) in asked.items():
+        for scope, secret in keys.items():
+            answer = await service.client.request(method, path, json=body, headers=bearer(secret))
+            assert (answer.status_code == 403) == (scope != needs), (needs, scope, answer.text)
+            if answer.status_code == 403:
+                assert slug(answer) == "forbidden"
+
+
+async def test_contributions_carry_the_keys_name(service: Door) -> None:
+    _, secret = await made(service, "maria.k", CONTENT)
+    board = (await service.client.post("/v1/documents", json={"text": "x"}, headers=bearer(secret))).json()["id"]
+    path = f"/v1/boards/{board}/entries/year/0001"
+    value = {"number": 1, "text": "2024", "by": "hand"}
+    answer = await service.client.put(path, json=value, headers={**bearer(secret), "if-none-match": "*"})
+    assert (answer.status_code, answer.json()["owner"]) == (201, "person:maria.k")
+    await service.client.post(f"/v1/boards/{board}/cancel", headers=bearer(secret))
+    log = (await service.client.get(f"/v1/boards/{board}/log", headers=bearer(secret))).text
+    assert log.count('"person:maria.k"') >= 2
+    assert secret.rpartition("_")[2] not in log
+
+
+async def test_rotation_keeps_both_secrets_for_the_overlap(service: Door) -> None:
+    _, root = await made(service)
+    key, old = await made(service, "scanner", CONTENT)
+
+    async def opens(secret: str) -> bool:
+        return (await service.client.get("/v1/boards", headers=bearer(secret))).status_code == 200
+
+    path = f"/v1/keys/{key.id}/rotate"
+    rotated = (await service.client.post(path, json={"overlap_s": 600}, headers=bearer(root))).json()
+    assert (rotated["id"], rotated["name"]) == (key.id, "scanner")
+    assert rotated["overlap_until"] == rotated["rotated"] + 600_000
+    newer = rotated["secret"]
+    assert [await opens(old), await opens(newer)] == [True, True]
+    newest = (await service.client.post(path, json={"overlap_s": 0}, headers=bearer(root))).json()["secret"]
+    assert [await opens(each) for each in (old, newer, newest)] == [False, False, True]
+    assert (await service.client.delete(f"/v1/keys/{key.id}", headers=bearer(root))).status_code == 204
+    assert (await service.client.delete(f"/v1/keys/{key.id}", headers=bearer(root))).status_code == 204
+    assert not await opens(newest)
+    assert slug(await service.client.post(path, headers=bearer(root))) == "key-ended"
+
+
+async def test_nobody_gives_more_than_they_have(service: Door) -> None:
+    _, root = await made(service)
+    admin, own = await made(service, "admin", ["read", "admin"], tenant="acme", rate=100)
+    ops, _ = await made(service, "ops", ALL, tenant="acme")
+    other, _ = await made(service, "other", CONTENT, tenant="globex")
+
+    async def asks(method: str, path: str, secret: str = own, **body: Any) -> httpx2.Response:
+        return await service.client.request(method, path, headers=bearer(secret), **({"json": body} if body else {}))
+
+    refused = [
+        {"name": "x", "scopes": ["submit"]}, {"name": "x", "scopes": ["read", "operate"]},
+        {"name": "x", "scopes": ["read"], "tenant": "globex"},
+        {"name": "x", "scopes": ["read"], "requests_per_minute": 101},
+        {"name": "x", "scopes": ["read"], "requests_per_minute": 0},
+    ]  # fmt: skip
+    for body in refused:
+        assert (await asks("POST", "/v1/keys", **body)).status_code == 403, body
+    fine = await asks("POST", "/v1/keys", name="reader", scopes=["read"])
+    assert (fine.status_code, fine.json()["tenant"], fine.json()["requests_per_minute"]) == (201, "acme", 100)
+    assert slug(await asks("POST", "/v1/keys", name="reader", scopes=["read"])) == "key-exists"
+    assert (await asks("POST", f"/v1/keys/{ops.id}/rotate")).status_code == 403, "it may do more"
+    assert (await asks("DELETE", f"/v1/keys/{ops.id}")).status_code == 403
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
+        assert (await asks(method, f"/v1/keys/{other.id}{path}")).status_code == 404
+    assert (await asks("GET", "/v1/keys?tenant=globex")).status_code == 403
+    assert (await asks("GET", "/v1/keys?tenant=nobody")).status_code == 403
+    names = [each["name"] for each in (await asks("GET", "/v1/keys")).json()["items"]]
+    assert names == ["admin", "ops", "reader"]
+    theirs = await asks("GET", "/v1/keys?tenant=globex", root)
+    assert [each["name"] for each in theirs.json()["items"]] == ["other"]
+    made_for = await asks("POST", "/v1/keys", root, name="second", tenant="globex", requests_per_minute=0)
+    assert (made_for.json()["tenant"], made_for.json()["scopes"]) == ("globex", ["read", "submit", "contribute"])
+    assert (await asks("DELETE", f"/v1/keys/{admin.id}")).status_code == 204, "one's own"
+    assert (await asks("GET", "/v1/keys")).status_code == 401
+
+
+async def test_listing_goes_page_by_page(service: Door) -> None:
+    _, root = await made(service)
+    for number in range(4):
+        await made(service, f"k{number}", ["read"])
+    names, path = [], "/v1/keys?limit=2"
+    while path:
+        answer = await service.client.get(path, headers=bearer(root))
+        names += [each["name"] for each in answer.json()["items"]]
+        path = answer.links["next"]["url"] if "next" in answer.links else ""
+    assert names == ["root", "k0", "k1", "k2", "k3"]
+    bad = await service.client.get("/v1/keys?cursor=aaaa", headers=bearer(root))
+    assert (bad.status_code, slug(bad)) == (400, "invalid-parameter")
+
+
+async def test_requests_of_a_key_are_counted(service: Door) -> None:
+    await made(service)
+    _, slow = await made(service, "slow", ["read"], rate=6)
+    key, _ = await made(service, "other", ["read"], rate=6)
+    left = []
+    for _ in range(6):
+        answer = await service.client.get("/v1/boards", headers=bearer(slow))
+        assert answer.status_code == 200
+        assert answer.headers["ratelimit-policy"] == '"default";q=6;w=60'
+        found = RATE.match(answer.headers["ratelimit"])
+        assert found is not None, answer.headers["ratelimit"]
+        left.append(int(found[1]))
+        assert 10 * (6 - left[-1]) - 3 <= int(found[2]) <= 10 * (6 - left[-1])
+    assert left == [5, 4, 3, 2, 1, 0]
+    missing = await service.client.get("/v1/boards/0-" + "a" * 26, headers=bearer(slow))
+    assert (missing.status_code, slug(missing)) == (429, "rate-limited")
+    assert 8 <= int(missing.headers["retry-after"]) <= 10
+    assert missing.headers["ratelimit"].startswith('"default";r=0;t=')
+    # Wrong secrets of a known id take nothing from it.
+    for _ in range(8):
+        guess = f"bb_{key.id}_{'a' * 32}"
+        assert (await service.client.get("/v1/boards", headers=bearer(guess))).status_code == 401
+    _, secret = await service.service.keyring.rotate(key.id)
+    answer = await service.client.get("/v1/nothing", headers=bearer(secret))
+    assert (answer.status_code, "ratelimit" in answer.headers) == (404, False)
+    answer = await service.client.get("/v1/boards/none", headers=bearer(secret))
+    assert (answer.status_code, answer.headers["ratelimit"][:13]) == (404, '"default";r=5')
+
+
+async def test_admission_is_one_round_trip_shared(redis_store: RedisStore) -> None:
+    keyring = Keyring(KeyRows(redis_store.line(0)))
+    _, secret = await keyring.create("many", tenant="acme", scopes=["read"], by="test", rate=1000)
+    line = redis_store.line(0)
+    await keyring.look(secret, 1)
+    commands, batches = line.commands, line.batches
+    found = await asyncio.gather(*(keyring.look(secret, 1) for _ in range(200)))
+    assert (line.commands - commands, line.batches - batches) == (200, 1)
+    assert all(each.key is not None and each.look.taken for each in found)
+    assert sorted((each.look.left for each in found), reverse=True)[0] == 998
+
+
+async def test_what_lies_on_the_server_opens_nothing(service: Door) -> None:
+    _, secret = await made(service)
+    assert (await service.client.get("/v1/boards", headers=bearer(secret))).status_code == 200
+    async with Redis.from_url(service.service.url) as server:
+        dump = b"".join([name + (await server.dump(name) or b"") async for name in server.scan_iter()])
+        assert secret.rpartition("_")[2].encode() not in dump
+        for name in [name async for name in server.scan_iter(match="bb:{access}:key:*")]:
+            digest = (await server.hgetall(name))[b"digest"].decode()
+            shown = await service.client.get("/v1/boards", headers=bearer(f"bb_{id_in(secret)}_{digest}"))
+            assert shown.status_code == 401
+
+
+async def test_a_process_with_another_pepper_says_so(redis_store: RedisStore) -> None:
+    rows = KeyRows(redis_store.line(0))
+    ring = Keyring(rows, "pepper one")
+    await ring.verify()
+    await ring.create("a", tenant="t", scopes=["read"], by="test")
+    await ring.verify()
+    for pepper in ("pepper two", ""):
+        with pytest.raises(UsageError, match="BLACKBOARD_KEY_PEPPER"):
+            await Keyring(rows, pepper).verify()
+        with pytest.raises(UsageError, match="BLACKBOARD_KEY_PEPPER"):
+            await Keyring(rows, pepper).create("b", tenant="t", scopes=["read"], by="test")
+
+
+async def test_the_first_key_of_the_settings_is_put_in_place_once(redis_store: RedisStore) -> None:
+    first = "bb_first_" + "0123456789abcdef" * 3
+    rings = [Keyring(KeyRows(redis_store.line(0))) for _ in range(4)]
+    await asyncio.gather(*(ring.put_first(first) for ring in rings))
+    key = (await rings[0].look(first, 0)).key
+    assert key is not None
+    assert (key.tenant, key.scopes, key.edition) == ("default", SCOPES, 1)
+    await rings[0].revoke(key.id)
+    await rings[1].put_first(first)
+    assert (await rings[1].look(first, 0)).key is None, "it does not come back"
+    with pytest.raises(UsageError, match="is no key"):
+        await rings[0].put_first("secret")
