@@ -80,9 +80,10 @@ class Call:
 
 COMMIT = Script(
     "commit",
-    ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "activity", "due", "blobs", "boards"),
+    ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "activity", "due", "blobs", "boards",
+     "once"),
     ("board", "commit", "type", "by", "mode", "activation", "revision", "fence", "epoch", "note", "create", "body",
-     "checks", "agenda_checks", "writes", "agenda_writes", "head_fields", "dues", "blob_refs", "fork_fields"),
+     "once_for", "checks", "agenda_checks", "writes", "agenda_writes", "head_fields", "dues", "blob_refs", "fork_fields"),
 )  # fmt: skip
 CLAIM = Script(
     "claim",
@@ -114,6 +115,7 @@ PROJECTION = Script("projection", ("head", "entries", "values", "agenda"), ())
 ENTRY = Script("entry", ("entries", "values"), ("key",))
 DUE = Script("due", ("due",), ("limit",))
 SNOOZE = Script("snooze", ("due",), ("delay_ms", "members"))
+ONCE = Script("once", ("once",), ("nonce", "ttl_ms"))
 HOLD = Script("hold", ("lease",), ("holder", "ttl_ms"))
 RELEASE = Script("release", ("lease",), ("holder",))
 WIDEN = Script("widen", ("partitions",), ("count",))
@@ -127,14 +129,14 @@ KEEP_KEY = Script(
 )
 
 SCRIPTS = (
-    COMMIT, CLAIM, RENEW, RETIRE, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER,
+    COMMIT, CLAIM, RENEW, RETIRE, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, ONCE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER,
     ADMIT, KEEP_KEY,
 )  # fmt: skip
 
 
 def commit(
     keys: Keys, *, board: str, commit: str, type: str, by: str, mode: str, activation: str, revision: int | None,
-    fence: str, epoch: int | str, note: bool, create: bool, body: bytes,
+    fence: str, epoch: int | str, note: bool, create: bool, body: bytes, once_for: str,
     checks: Sequence[Iterable[Argument]], agenda_checks: Sequence[Iterable[Argument]],
     writes: Sequence[Iterable[Argument]], agenda_writes: Sequence[Iterable[Argument]],
     head_fields: Sequence[Iterable[Argument]], dues: Sequence[Iterable[Argument]],
@@ -143,7 +145,7 @@ def commit(
     """Lists hold rows; the header of `commit.lua` says what a row is."""
     args: list[Argument] = [
         board, commit, type, by, mode, activation, "" if revision is None else revision,
-        fence, epoch, "1" if note else "", "1" if create else "", body,
+        fence, epoch, "1" if note else "", "1" if create else "", body, once_for,
     ]  # fmt: skip
     for rows in (checks, agenda_checks, writes, agenda_writes, head_fields, dues, blob_refs, fork_fields):
         args.append(len(rows))
@@ -200,6 +202,11 @@ def due(due: str, *, limit: int) -> Call:
 def snooze(due: str, *, delay_ms: int, members: Sequence[str]) -> Call:
     """Answers how many members were still there."""
     return SNOOZE.of(due, delay_ms, len(members), *members)
+
+
+def once(once: str, *, nonce: str, ttl_ms: int) -> Call:
+    """Answers mine, busy, or what was kept."""
+    return ONCE.of(once, nonce, ttl_ms)
 
 
 def hold(lease: str, *, holder: str, ttl_ms: int) -> Call:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import orjson
 
 from blackboard.errors import InvalidKey
+from blackboard.once import Once
 
 LEVEL = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -246,11 +247,13 @@ class Commit:
     """Whether a refusal is noted in the log (sources and people: yes; the controller's refusals are metrics)."""
     create: bool = False
     fork: Fork | None = None
+    once: Once | None = None
+    """The request that this commit answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One check that did not hold. `key` is an entry's key, `agenda:<activation>` or `revision`."""
+    """One check that did not hold. `key` is an entry's key, `agenda:<activation>`, `revision` or `once`."""
 
     key: str
     expected: str

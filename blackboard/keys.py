@@ -23,6 +23,8 @@ key                        type    holds                                        
 `bb:{p}:children:<tenant>` zset    child board id -> creation, ms                    members: until the board is retired
 `bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
+`bb:{p}:once:<name>`       string  a request that may be sent again: `busy|<nonce>`     while it is answered: 15 s, renewed
+                                   while it is answered, then what it made              once it made a board: 24 h
 `bb:lease:<name>`          string  holder of a named lease                           its time to live
 `bb:{p}:idle:<board>:<activation>` string epoch of an activation that runs elsewhere  its source's idle time-out, from its
                                    under an idle time-out                            last sign of progress on
@@ -98,6 +100,7 @@ PATTERNS = tuple(
         rf"bb:\{{\d+\}}:({'|'.join(PARTITION_PARTS)})\Z",
         r"bb:\{\d+\}:(boards|children):.*\Z",
         r"bb:\{\d+\}:idle:\d+-[a-z2-7]{26}:.+\Z",
+        r"bb:\{\d+\}:once:[0-9a-f]{32}\Z",
         r"bb:lease:.+\Z",
         r"bb:sources\Z",
         r"bb:partitions\Z",
@@ -127,6 +130,7 @@ class Keys(NamedTuple):
     blobs: str
     orphans: str
     boards: str
+    once: str
 
 
 def new_board_id(partition: int) -> str:
@@ -160,7 +164,7 @@ def keys_of(board: str, tenant: str = "", child: bool = False) -> Keys:
     one, all = f"bb:{{{p}}}:b:{board}:", f"bb:{{{p}}}:"
     own = {part: one + part for part in BOARD_PARTS}
     shared = {part: all + part for part in PARTITION_PARTS}
-    return Keys(**own, **shared, boards=boards(p, tenant, child=child))
+    return Keys(**own, **shared, boards=boards(p, tenant, child=child), once=once(p, ""))
 
 
 def activity(partition: int) -> str:
@@ -186,6 +190,11 @@ def blobs(partition: int) -> str:
 def orphans(partition: int) -> str:
     """The sorted set of blobs that nothing in this partition refers to any more."""
     return f"bb:{{{partition}}}:orphans"
+
+
+def once(partition: int, name: str) -> str:
+    """What a request that may be sent again came to."""
+    return f"bb:{{{partition}}}:once:{name}"
 
 
 def progress(board: str) -> str:

@@ -11,7 +11,7 @@ from copy import deepcopy
 from blackboard import keys, steps
 from blackboard.blobs import Blobs
 from blackboard.board import Board
-from blackboard.entries import Answer, Claimed, Commit
+from blackboard.entries import Answer, Claimed, Commit, Mismatch
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
 from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
@@ -42,6 +42,8 @@ class MemoryStore:
         self._changed = asyncio.Event()
         self._held: dict[str, tuple[str, int]] = {}
         self._orphans: dict[int, set[str]] = {}
+        self._asked: dict[tuple[int, str], tuple[str, int]] = {}
+        """Requests that may be sent again: what is known of each, and until when."""
         self._present: dict[tuple[str, ...], int] = {}
         self._served: dict[str, int] = {}
         self._listeners: list[Listener] = []
@@ -67,8 +69,15 @@ class MemoryStore:
     async def commit(self, board: str, commit: Commit) -> Answer:
         """See ports.Store."""
         prepared = await prepare(commit, self.blobs)
-        shelf = self._shelf(board)
-        outcome, record = steps.commit(shelf, prepared, self._clock())
+        shelf, once, now = self._shelf(board), commit.once, self._clock()
+        if once is not None and commit.id not in shelf.commits:
+            held, until = self._asked.get((keys.partition_of(board), once.name), ("", 0))
+            if until > now and held != f"busy|{once.nonce}":
+                return Answer("conflict", shelf.board.revision, now, mismatches=(Mismatch("once", "", ""),))
+        outcome, record = steps.commit(shelf, prepared, now)
+        if once is not None and outcome.answer.ok and not outcome.answer.already:
+            kept = f"done|{once.fingerprint}|{board}|{outcome.answer.revision}"
+            self._asked[keys.partition_of(board), once.name] = (kept, now + once.keep_ms)
         if shelf.board.revision:
             self._shelves[board] = shelf
         if record is not None:
@@ -165,6 +174,14 @@ class MemoryStore:
                 return "below"
             shelf.kin[child] = parent
         return "adopted"
+
+    async def once(self, partition: int, name: str, nonce: str, ttl_ms: int) -> str:
+        """See ports.Store."""
+        held, until = self._asked.get((partition, name), ("", 0))
+        if until > self._clock() and held != f"busy|{nonce}":
+            return held if held.startswith("done|") else "busy"
+        self._asked[partition, name] = (f"busy|{nonce}", self._clock() + ttl_ms)
+        return "mine"
 
     async def now(self) -> int:
         """See ports.Store."""

@@ -108,6 +108,12 @@ class Store(Protocol):
         `children` and `below` are refusals: the parent, or the top-level board, has as many as it may.
         """
 
+    async def once(self, partition: int, name: str, nonce: str, ttl_ms: int) -> str:
+        """Take, keep or give back (0 ms) the right to answer a request that may be sent again; see `entries.Once`.
+
+        Answers `mine`, `busy`, or what the request came to: `done|fingerprint|board|revision`.
+        """
+
     async def now(self) -> int:
         """The server's clock, milliseconds since 1970."""
 

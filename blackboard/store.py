@@ -180,6 +180,12 @@ class RedisStore:
         reply: bytes = await resent(lambda: line.run(call))
         return reply.decode()  # type: ignore[return-value]
 
+    async def once(self, partition: int, name: str, nonce: str, ttl_ms: int) -> str:
+        """See ports.Store."""
+        line, call = self.line(partition), doors.once(keys.once(partition, name), nonce=nonce, ttl_ms=ttl_ms)
+        reply: bytes = await resent(lambda: line.run(call))
+        return reply.decode()
+
     async def now(self) -> int:
         """See ports.Store."""
         seconds, micros = await self._read(self.line(0).issue(("TIME",)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from blackboard import doors, keys
 from blackboard.doors import Argument, Call
-from blackboard.entries import Activation, Claimed, Header, Read
+from blackboard.entries import Activation, Claimed, Commit, Header, Read
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
 from blackboard.ports import Change, Due, LeaseRow
@@ -33,7 +33,7 @@ def commit_call(board: str, prepared: Prepared) -> Call:
         fork.extend((f"v:{key}", value) for key, value in commit.fork.values.items())
         fork.extend((f"a:{id}", record) for id, record in commit.fork.agenda.items())
     return doors.commit(
-        _listed(board, commit.head) if commit.create else keys.keys_of(board),
+        _keys(board, commit),
         board=board,
         commit=commit.id,
         type=commit.type,
@@ -46,6 +46,7 @@ def commit_call(board: str, prepared: Prepared) -> Call:
         note=commit.note,
         create=commit.create,
         body=prepared.body,
+        once_for="" if commit.once is None else commit.once.words,
         checks=commit.checks,
         agenda_checks=commit.agenda_checks,
         writes=writes,
@@ -57,9 +58,13 @@ def commit_call(board: str, prepared: Prepared) -> Call:
     )
 
 
-def _listed(board: str, head: Mapping[str, str]) -> keys.Keys:
-    """The keys of a board with the listing it belongs in."""
-    return keys.keys_of(board, head.get("tenant", ""), "opened_by" in head)
+def _keys(board: str, commit: Commit) -> keys.Keys:
+    """The keys of a board; of a new one with the listing it belongs in."""
+    asked = "" if commit.once is None else commit.once.name
+    found = keys.keys_of(board)
+    if commit.create:
+        found = keys.keys_of(board, commit.head.get("tenant", ""), "opened_by" in commit.head)
+    return found._replace(once=keys.once(keys.partition_of(board), asked)) if asked else found
 
 
 def claim_bodies(worker: str) -> tuple[bytes, bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Protocol
 
 import orjson
@@ -13,7 +14,9 @@ from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
 from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
+from blackboard.keys import new_board_id
 from blackboard.levels import Upload
+from blackboard.once import Once
 from blackboard.ports import Store
 from controller.adding import TRIES, Adding
 from controller.choice import begin_with, idle_without
@@ -23,7 +26,15 @@ from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
-from controller.values import FIXED, EntryConflict, InvalidValue, NothingToRetry, canonical, known_levels
+from controller.values import (
+    FIXED,
+    EntryConflict,
+    InvalidValue,
+    NothingToRetry,
+    RequestUnderWay,
+    canonical,
+    known_levels,
+)
 from controller.views import BoardView
 
 
@@ -55,6 +66,16 @@ class Submission:
     hold: Literal["", "review"] = ""
     policy: Policy = DEFAULT
     by: str = "submitter"
+    once: Once | None = None
+
+    @property
+    def words(self) -> bytes:
+        """All that is asked for, whoever asks, in one way: equal for equal requests."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given |= {"policy": self.policy.text(), "once": None, "text": None}
+        if self.text is not None:
+            given["sha256"] = hashlib.sha256(self.text.encode()).hexdigest()
+        return orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +213,14 @@ class Desk:
             writes=(Put(UPLOAD, orjson.dumps(upload.model_dump())),),
             due=self._due(head),
             blobs=(sha256,),
+            once=document.once,
         )
-        board = self._store.new_id(document.tenant)
+        board = self._new_id(document.tenant, document.once)
         answer = _settled(await self._store.commit(board, commit))
         return BoardView(board, {**head, "created": str(answer.at), "revision": str(answer.revision)})
+
+    def _new_id(self, tenant: str, once: Once | None) -> str:
+        return self._store.new_id(tenant) if once is None else new_board_id(once.partition)
 
     def _aside(self, document: Submission) -> dict[str, str]:
         if not document.shadow:
@@ -231,7 +256,9 @@ class Desk:
         _settled(answer)
         return BoardView(board, {**view.head, field: by, "revision": str(answer.revision)})
 
-    async def retry(self, board: str, by: str, activation: str | None = None, *, tenant: str = "default") -> str:
+    async def retry(
+        self, board: str, by: str, activation: str | None = None, *, tenant: str = "default", once: Once | None = None
+    ) -> str:
         """Try again what failed; the id of the board where that happens.
 
         On an open board, activations that failed for good are put back on the agenda (or `activation` alone); the id is
@@ -242,7 +269,7 @@ class Desk:
         if found is None or found.head.get("tenant") != tenant:
             raise BoardGone("there is no such board")
         if found.ended:
-            return await self._fork(found, by)
+            return await self._fork(found, by, once)
         again = failed_for_good(found, activation)
         if not again:
             raise NothingToRetry("no activation of this board has failed for good")
@@ -254,25 +281,35 @@ class Desk:
             agenda=tuple(AgendaWrite(anew(failed), due_ms=0) for failed in again),
             agenda_checks=tuple((failed.id, "failed", failed.epoch) for failed in again),
             note=True,
+            once=once,
         )
         _settled(await self._store.commit(board, commit))
         return board
 
-    async def _fork(self, old: Board, by: str) -> str:
+    async def _fork(self, old: Board, by: str, once: Once | None) -> str:
         today = {name: source.version for name, source in self._sources.items()}
-        board = self._store.new_id(old.head.get("tenant", ""))
-        _settled(await self._store.commit(board, fork(old, today, today, by, due=self._due(old.head))))
+        board = self._new_id(old.head.get("tenant", ""), once)
+        commit = replace(fork(old, today, today, by, due=self._due(old.head)), once=once)
+        _settled(await self._store.commit(board, commit))
         return board
 
     async def backfill(
-        self, board: str, name: str, by: str, *, shadow: bool = False, downstream: bool = False, tenant: str = "default"
+        self,
+        board: str,
+        name: str,
+        by: str,
+        *,
+        shadow: bool = False,
+        downstream: bool = False,
+        tenant: str = "default",
+        once: Once | None = None,
     ) -> str:
         """Run one more source, or a newer version of one; the id of the board where that happens.
 
         A board that has ended is forked: there the source runs, with `downstream` also what reads its contributions. To
         an open one it is added. Raises InvalidValue for an unknown source, SourcePresent, ContractError.
         """
-        adding = Adding(self._store, self._sources, name, Backfill(name, shadow, downstream), by)
+        adding = Adding(self._store, self._sources, name, Backfill(name, shadow, downstream), by, once)
         for _ in range(TRIES):
             view = await self.view(board, tenant=tenant)
             adding.check(view.head)
@@ -346,6 +383,8 @@ def _settled(answer: Answer) -> Answer:
         raise BoardClosed("the board has ended", hint="retry it: that makes a new board")
     if answer.status == "gone":
         raise BoardGone("there is no such board")
+    if any(mismatch.key == "once" for mismatch in answer.mismatches):
+        raise RequestUnderWay("the same request is being answered", hint="ask again")
     if not answer.ok:
         raise ConflictError("the board changed meanwhile", hint="look again, then repeat")
     return answer

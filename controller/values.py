@@ -47,6 +47,12 @@ class NothingToRetry(ConflictError):
     slug = "nothing-to-retry"
 
 
+class RequestUnderWay(ConflictError):
+    """Somebody else is answering the same request."""
+
+    slug = "idempotency-in-progress"
+
+
 class SourcePresent(ConflictError):
     """The source is on the board already, in the version there is."""
 

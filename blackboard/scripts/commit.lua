@@ -1,13 +1,14 @@
 -- commit: checks, writes and one log record of a board, all or nothing
--- keys: head entries values agenda leases commits log refs activity due blobs boards
--- args: board commit type by mode activation revision fence epoch note create body checks agenda_checks writes agenda_writes head_fields dues blob_refs fork_fields
+-- keys: head entries values agenda leases commits log refs activity due blobs boards once
+-- args: board commit type by mode activation revision fence epoch note create body once_for checks agenda_checks writes agenda_writes head_fields dues blob_refs fork_fields
+--       once_for: "", or nonce|fingerprint|milliseconds: the request that is answered, see once.lua
 --       the last eight are lists: a count, then that many of
 --       checks: key version | agenda_checks: activation status epoch | writes: "p" key value digest size confidence pin, or "r" key owner
 --       agenda_writes: activation record due, "" for none | head_fields: name value | dues: name delay, "" to remove
 --       blob_refs: sha256 | fork_fields: field bytes, fields named as in the log: e:key v:key a:activation
 -- answers: committed conflict fenced closed gone, each as `status|revision|at|incarnation` and a line per write or mismatch;
 --          a remembered one begins with `already|`
-local head, entries, values, agenda, leases, commits, log, refs, activity, due, blobs, boards = unpack(KEYS)
+local head, entries, values, agenda, leases, commits, log, refs, activity, due, blobs, boards, once = unpack(KEYS)
 local MOST_NOTES, MOST_FIELDS = 100, 7000
 local ENDED = { completed = true, failed = true, cancelled = true }
 
@@ -27,7 +28,7 @@ end
 
 local board, commit, type_, by, mode = take(), take(), take(), take(), take()
 local activation, revision_check, fence, epoch = take(), take(), take(), take()
-local note, create, body = take(), take(), take()
+local note, create, body, once_for = take(), take(), take(), take()
 
 local remembered = commit ~= '' and redis.call('HMGET', commits, commit, '#due')
 if remembered and remembered[1] then return 'already|' .. remembered[1] end
@@ -60,6 +61,12 @@ local function refuse(word, mismatches)
   return text
 end
 
+local nonce, fingerprint, keep_ms = string.match(once_for, '^(%w+)|(%x+)|(%d+)$')
+if nonce then
+  -- Its reservation may have lapsed; then whoever took it next decides.
+  local held = redis.call('GET', once)
+  if held and held ~= 'busy|' .. nonce then return answer('conflict', { 'once||' }) end
+end
 if create == '1' then
   if state[1] then return answer('conflict', { 'revision|0|' .. revision }) end
 else
@@ -297,6 +304,8 @@ else
 end
 redis.call('XADD', log, revision .. '-0', unpack(record))
 redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', type_)
+
+if nonce then redis.call('SET', once, table.concat({ 'done', fingerprint, board, revision }, '|'), 'PX', keep_ms) end
 
 local text = answer('committed', lines)
 local kept = {}

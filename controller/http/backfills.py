@@ -10,11 +10,10 @@ from starlette.responses import Response
 from controller.http.boards import shown
 from controller.http.body import read_options
 from controller.http.door import BoardId, answer, api_of, board_of, caller_of, documented, flag, query
-from controller.http.etags import etag
+from controller.http.idempotency import SLUGS, in_turn, made_at, with_key
 from controller.http.models import BoardModel, NoOptions
 from controller.http.problems import described
 from controller.http.shadows import SPACE
-from controller.views import links
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
@@ -29,19 +28,22 @@ DOWNSTREAM = flag("downstream", "On a board that has ended: let what reads its c
     summary="Run one more source, or a newer version of one",
     responses={
         202: {"model": BoardModel, "description": "`Location` names the board where it runs."},
-        **described("source-present", "validation-error", "source-unfit", "conflict"),
+        **described("source-present", "validation-error", "source-unfit", "conflict", *SLUGS),
     },
-    openapi_extra=documented(DOWNSTREAM, SPACE),
+    openapi_extra=with_key(documented(DOWNSTREAM, SPACE)),
 )
 async def backfill(request: Request, board: BoardId, source: SourceName) -> Response:
     """A board that has ended stays as it is: the source runs, alone, on a copy of it. An open one gets it added."""
     given = query(request, DOWNSTREAM, SPACE)
-    await read_options(request, NoOptions)
+    shadow, downstream = given[SPACE] == "shadow", given[DOWNSTREAM]
     await board_of(request, board)
-    desk, caller = api_of(request).desk, caller_of(request)
-    shadow = given[SPACE] == "shadow"
-    place = await desk.backfill(
-        board, source, caller.person, shadow=shadow, downstream=given[DOWNSTREAM], tenant=caller.tenant
-    )
-    view = await board_of(request, place)
-    return answer(shown(view), 202, {"Location": links(place)["self"], "ETag": etag(view.revision)})
+    async with in_turn(request, board) as turn:
+        await read_options(request, NoOptions)
+        desk, caller, once = api_of(request).desk, caller_of(request), turn.once(b"%d%d" % (shadow, downstream))
+        view = await turn.first()
+        if view is None:
+            place = await desk.backfill(
+                board, source, caller.person, shadow=shadow, downstream=downstream, tenant=caller.tenant, once=once
+            )
+            view = await turn.answered() or await board_of(request, place)
+    return answer(shown(view), 202, made_at(view, turn))

@@ -34,10 +34,11 @@ from controller.http.door import (
     words,
 )
 from controller.http.etags import etag, unchanged
+from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions, WhyModel
 from controller.http.problems import CATALOGUE, Problem, described
 from controller.kin import children_of
-from controller.views import BoardView, activation_view, links
+from controller.views import BoardView, activation_view
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
@@ -184,18 +185,25 @@ async def approve(request: Request, board: BoardId) -> Response:
     summary="Try again what failed",
     responses={
         202: {"model": BoardModel, "description": "`Location` names the board where it goes on."},
-        **described("nothing-to-retry", "validation-error"),
+        **described("nothing-to-retry", "validation-error", *SLUGS),
     },
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": RetryOptions.model_json_schema()}}}},
+    openapi_extra={
+        "parameters": [PARAMETER],
+        "requestBody": {"content": {"application/json": {"schema": RetryOptions.model_json_schema()}}},
+    },
 )
 async def retry(request: Request, board: BoardId) -> Response:
     """On an open board, activations that failed for good run again. A board that has ended is forked."""
     query(request)
-    options = await read_options(request, RetryOptions)
-    desk, caller = api_of(request).desk, caller_of(request)
-    place = await desk.retry(board, caller.person, options.activation, tenant=caller.tenant)
-    view = await board_of(request, place)
-    return answer(shown(view), 202, {"Location": links(place)["self"], "ETag": etag(view.revision)})
+    await board_of(request, board)
+    async with in_turn(request, board) as turn:
+        options = await read_options(request, RetryOptions)
+        desk, caller, once = api_of(request).desk, caller_of(request), turn.once(options.model_dump_json().encode())
+        view = await turn.first()
+        if view is None:
+            place = await desk.retry(board, caller.person, options.activation, tenant=caller.tenant, once=once)
+            view = await turn.answered() or await board_of(request, place)
+    return answer(shown(view), 202, made_at(view, turn))
 
 
 async def _ask(request: Request, board: str, what: str) -> Response:

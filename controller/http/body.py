@@ -16,6 +16,8 @@ M = TypeVar("M", bound=BaseModel)
 
 MOST_JSON = 1 << 20
 """Bytes of a JSON body."""
+SHORT = 64 << 10
+"""Bytes of a body that the server may as well read to its end."""
 
 
 def too_large(limit: int) -> Problem:
@@ -23,6 +25,12 @@ def too_large(limit: int) -> Problem:
     return Problem(
         "content-too-large", f"The body may hold at most {limit:,} bytes.", headers={"Connection": "close"}, limit=limit
     )
+
+
+def unread(request: Request) -> dict[str, str]:
+    """What an answer says when it is given before the body is read: a long rest is worth a new connection."""
+    announced = request.headers.get("content-length", "" if "transfer-encoding" in request.headers else "0")
+    return {} if announced.isdecimal() and int(announced) <= SHORT else {"Connection": "close"}
 
 
 def media_type(request: Request) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.message import Message
 from typing import Any
 
@@ -14,6 +16,7 @@ from starlette.responses import Response
 from controller.desk import Submission
 from controller.http.body import media_type, read_json, received, too_large, validated
 from controller.http.door import Api, answer, api_of, caller_of, query
+from controller.http.idempotency import PARAMETER, SLUGS, Turn, in_turn, made_at
 from controller.http.models import BoardModel, DocumentOptions, TextDocument
 from controller.http.multipart import Multipart, Part
 from controller.http.problems import Problem, described
@@ -44,10 +47,11 @@ OBJECTS = ("strategy", "floor", "price", "budget", "models")
         **described(
             "content-too-large", "unsupported-media-type", "unsupported-content-encoding", "media-type-mismatch",
             "validation-error", "invalid-filename", "document-unsafe", "invalid-json", "invalid-encoding",
-            "invalid-unicode", "duplicate-member", "json-too-deep", "invalid-multipart",
+            "invalid-unicode", "duplicate-member", "json-too-deep", "invalid-multipart", *SLUGS,
         ),
     },
     openapi_extra={
+        "parameters": [PARAMETER],
         "requestBody": {
             "required": True,
             "content": {
@@ -61,20 +65,21 @@ async def submit(request: Request) -> Response:
     """The document is accepted as it is; what cannot be read ends as a failed board that says why."""
     query(request)
     declared = media_type(request)
-    if declared == "application/json":
-        document = await _text_document(request)
-    elif declared == "multipart/form-data":
-        document = await _file_document(request, _boundary(request))
-    else:
+    if declared not in ("application/json", "multipart/form-data"):
         raise Problem("unsupported-media-type", headers={"Accept-Post": ACCEPTED})
-    view = await api_of(request).desk.submit(document)
-    shown = view.show()
-    return answer(shown, 202, {"Location": shown["links"]["self"], "ETag": f'"{view.revision}"', "Retry-After": "1"})
+    async with in_turn(request) as turn:
+        if declared == "application/json":
+            document = await _text_document(request, turn)
+        else:
+            document = await _file_document(request, _boundary(request), turn)
+        once = turn.once(document.words) if turn.keyed else None
+        view = await turn.first() or await api_of(request).desk.submit(replace(document, once=once))
+    return answer(view.show(), 202, {**made_at(view, turn), "Retry-After": "1"})
 
 
-async def _text_document(request: Request) -> Submission:
+async def _text_document(request: Request, turn: Turn) -> Submission:
     given = validated(TextDocument, await read_json(request, accept=ACCEPTED))
-    await _meet(request, given)
+    await _meet(request, given, turn)
     if declares_entities(given.text):
         raise Problem("document-unsafe")
     if given.filename is not None:
@@ -84,7 +89,7 @@ async def _text_document(request: Request) -> Submission:
     )
 
 
-async def _file_document(request: Request, boundary: str) -> Submission:
+async def _file_document(request: Request, boundary: str, turn: Turn) -> Submission:
     api = api_of(request)
     body = received(request, api.settings.max_upload_bytes + OVERHEAD)
     fields: dict[str, Any] = {}
@@ -94,15 +99,16 @@ async def _file_document(request: Request, boundary: str) -> Submission:
             raise Problem("validation-error", errors=[(f"/{part.name}", "is given twice")])
         if part.name == "file":
             # Options that came first are checked before a byte of the file is kept.
-            await _meet(request, _options(fields))
-            api.desk.check(_submission(request, _options(fields)))
-            kept = (*await _keep(api, part), part)
+            await _meet(request, _options(fields), turn)
+            if not turn.repeated:
+                api.desk.check(_submission(request, _options(fields)))
+            kept = (*await _keep(api, part, turn), part)
         elif part.filename is not None:
             raise Problem("validation-error", errors=[("/file", "the file's field must be called `file`")])
         else:
             fields[part.name] = await part.text(MOST_FIELD)
     options = _options(fields)
-    await _meet(request, options)
+    await _meet(request, options, turn)
     if kept is None:
         raise Problem("validation-error", errors=[("/file", "is missing")])
     sha256, size, part = kept
@@ -112,8 +118,10 @@ async def _file_document(request: Request, boundary: str) -> Submission:
     )
 
 
-async def _meet(request: Request, options: DocumentOptions) -> None:
+async def _meet(request: Request, options: DocumentOptions, turn: Turn) -> None:
     """What is asked for may have been registered a moment ago, in another process."""
+    if turn.repeated:
+        return  # nothing more is done, whatever became of the sources since
     api = api_of(request)
     if not api.desk.levels.keys() >= set(options.goal):
         await api.directory.refresh()
@@ -168,11 +176,21 @@ def _options(fields: dict[str, str]) -> DocumentOptions:
     return validated(DocumentOptions, found)
 
 
-async def _keep(api: Api, part: Part) -> tuple[str, int]:
+async def _keep(api: Api, part: Part, turn: Turn) -> tuple[str, int]:
     if part.filename:
         check_filename(part.filename)
     limit = api.settings.max_upload_bytes
-    return await api.blobs.put_stream(_vetted(part, limit), limit)
+    content = _vetted(part, limit)
+    return await (_measured(content) if turn.repeated else api.blobs.put_stream(content, limit))
+
+
+async def _measured(content: AsyncIterator[bytes]) -> tuple[str, int]:
+    """SHA-256 and size of what was kept the first time."""
+    digest, size = hashlib.sha256(), 0
+    async for chunk in content:
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
 
 
 async def _vetted(part: Part, limit: int) -> AsyncIterator[bytes]:
