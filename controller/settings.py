@@ -42,6 +42,23 @@ class Settings(BaseSettings):
     ping_s: Positive = 15.0
     """How often an idle event stream says that it is alive."""
 
+    http_header_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024
+    """A request's header fields."""
+    http_target_bytes: Annotated[int, Field(ge=256)] = 8 * 1024
+    """A request's target: path and query."""
+    http_header_s: Positive = 10.0
+    """How long a request's header may take to arrive, from its first byte on."""
+    http_body_s: Positive = 10.0
+    """In each such time `http_body_rate` bytes a second must arrive of a body, unless it ends."""
+    http_body_rate: Annotated[int, Field(ge=0)] = 500
+    """0: a byte in each `http_body_s` will do."""
+    http_keep_alive_s: Positive = 30.0
+    """How long a connection is kept open for the next request."""
+    http_write_s: Positive = 60.0
+    """How long a client may take to read what a connection buffers."""
+    http_connections: Annotated[int, Field(ge=1)] = 16_000
+    """Connections of one process; fewer where it may not open as many files."""
+
     lease_s: Positive = 15.0
     """How long a worker owns an activation without renewing; it renews three times as often."""
     sweep_s: Positive = 5.0

@@ -36,6 +36,7 @@ from controller.http import (
 from controller.http.door import Api
 from controller.http.guard import Guard
 from controller.http.key_models import KeyRequest
+from controller.http.limits import Limits
 from controller.http.models import FileDocument, Problem, TextDocument
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
@@ -43,16 +44,15 @@ from controller.http.scopes import NEEDS, OPEN
 from controller.remote.declaration import Declaration
 from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 
-MOST_HEADER = 16 << 10
-MOST_TARGET = 8 << 10
 FRAMINGS = frozenset({b"transfer-encoding", b"content-length"})
 
 
 class Threshold:
     """Gives every request an id and every answer a few headers, and turns away what is too large to look at."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -67,23 +67,23 @@ class Threshold:
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
-        problem = _too_much(scope)
+        problem = _too_much(scope, self._limits)
         if problem is not None:
             await render(Request(scope), problem)(scope, receive, passing)
             return
         await self._app(scope, receive, passing)
 
 
-def _too_much(scope: Scope) -> ProblemError | None:
+def _too_much(scope: Scope, limits: Limits) -> ProblemError | None:
     close = {"Connection": "close"}
-    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_TARGET:
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > limits.target_bytes:
         return ProblemError("uri-too-long", headers=close)
     size, framings = 0, set()
     for name, value in scope["headers"]:
         size += len(name) + len(value) + 4
         if name in FRAMINGS:
             framings.add(name)
-    if size > MOST_HEADER:
+    if size > limits.header_bytes:
         return ProblemError("header-fields-too-large", headers=close)
     if len(framings) > 1:
         # Two framings of one body are how requests are smuggled past a proxy.
@@ -109,7 +109,7 @@ def create_app(service: Api) -> FastAPI:
         app.router.routes.extend(_guarded(resource.router.routes, service.gate))
     app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)
     install(app)
-    app.add_middleware(Threshold)
+    app.add_middleware(Threshold, limits=Limits.of(service.settings))
     describe = app.openapi
     app.openapi = lambda: _completed(describe())  # type: ignore[method-assign]
     return app

@@ -116,7 +116,7 @@ CATALOGUE: Mapping[str, Kind] = {
         412, "Precondition failed", "The entry is not at the version the request asked for; read it again."
     ),
     "content-too-large": Kind(413, "Content too large", "The body is larger than this service accepts."),
-    "uri-too-long": Kind(414, "URI too long", "The request's target is longer than 8 KB."),
+    "uri-too-long": Kind(414, "URI too long", "The request's target is longer than this service reads."),
     "unsupported-media-type": Kind(
         415, "Unsupported media type", "The header Accept-Post or Accept says what is read."
     ),
@@ -147,7 +147,9 @@ CATALOGUE: Mapping[str, Kind] = {
         429, "Too many boards under way", "There are as many as you may have; some must end first."
     ),
     "budget-exhausted": Kind(429, "Budget used up", "The day's tokens or money are used up."),
-    "header-fields-too-large": Kind(431, "Header fields too large", "The request's header is longer than 16 KB."),
+    "header-fields-too-large": Kind(
+        431, "Header fields too large", "The request's header is longer than this service reads."
+    ),
     "document-unreadable": Kind(422, "Unreadable document", "It is encrypted, corrupt, empty or of no known type."),
     "document-too-complex": Kind(422, "Document too complex", "It is over a limit, or it kills its parser."),
     "source-unfit": Kind(422, "The source does not fit", "With the board's other sources it would wait for itself."),
@@ -159,6 +161,9 @@ CATALOGUE: Mapping[str, Kind] = {
     "storage-full": Kind(503, "Storage full", "The storage has no room left; nothing was changed."),
     "overloaded": Kind(503, "Overloaded", "More documents wait for work than this service takes on; try again later."),
     "not-durable": Kind(503, "Not durable", "The write could not be confirmed as durable; send it again."),
+    "too-many-connections": Kind(
+        503, "Too many connections", "This process has as many connections open as it takes; try again shortly."
+    ),
     "stopping": Kind(503, "Stopping", "This process is stopping; try again and another will answer."),
 }
 """Slug -> kind. Slugs are stable."""

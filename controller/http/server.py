@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from blackboard.feed import Feed
+from controller.http.limits import Limits
 from controller.http.protocol import Protocol
 
 GRACE_S = 5
@@ -68,18 +70,18 @@ def make_server(
     uds: Path | None = None,
 ) -> Server:
     """A server for an app of `create_app`; `port` 0 takes a free one, `uds` a unix socket instead."""
+    limits = Limits.of(app.state.api.settings)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         uds=None if uds is None else str(uds),
-        http=Protocol,
+        http=partial(Protocol, limits=limits),  # type: ignore[arg-type]
         lifespan="off",
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_S,
     )
     return Server(config, app.state.api.feed, ready)
