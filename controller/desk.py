@@ -15,7 +15,7 @@ from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
 from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
 from blackboard.keys import new_board_id
-from blackboard.levels import Upload
+from blackboard.levels import Level, Upload
 from blackboard.once import Once
 from blackboard.ports import Store
 from controller.adding import TRIES, Adding
@@ -101,16 +101,28 @@ class Desk:
         self._settings = settings
         self.know(sources)
 
-    def know(self, sources: Sequence[Source]) -> None:
-        """The sources that boards may begin with from now on."""
-        self._sources = {source.name: source for source in sources}
+    def know(self, sources: Sequence[Source], owners: Mapping[str, str] | None = None) -> None:
+        """The sources that boards may begin with from now on. `owners`: those of one tenant alone -> that tenant."""
+        self._all = {source.name: source for source in sources}
+        self._owners = {name: tenant for name, tenant in (owners or {}).items() if name in self._all}
         self._outputs = {source.name: frozenset(kind.level for kind in source.outputs) for source in sources}
-        self.levels = known_levels(sources)
+        self._seen: dict[str, tuple[dict[str, Source], Mapping[str, type[Level]]]] = {}
 
-    @property
-    def names(self) -> frozenset[str]:
-        """Every source there is."""
-        return frozenset(self._sources)
+    def sources_of(self, tenant: str) -> Mapping[str, Source]:
+        """By name, what a tenant's boards may begin with."""
+        return self._seen_by(tenant)[0]
+
+    def levels_of(self, tenant: str) -> Mapping[str, type[Level]]:
+        """The levels of these."""
+        return self._seen_by(tenant)[1]
+
+    def _seen_by(self, tenant: str) -> tuple[dict[str, Source], Mapping[str, type[Level]]]:
+        # Tenants without sources of their own see the same, and there may be any number of them.
+        tenant = tenant if tenant in self._owners.values() else ""
+        if tenant not in self._seen:
+            own = {name: each for name, each in self._all.items() if self._owners.get(name, tenant) == tenant}
+            self._seen[tenant] = own, known_levels(own.values())
+        return self._seen[tenant]
 
     async def view(self, board: str, *, tenant: str = "default") -> BoardView:
         """The board by its head."""
@@ -126,16 +138,17 @@ class Desk:
         no chosen source contributes to a goal, or models are asked for and none is configured.
         """
         asked = {"sources": document.sources, "shadow": document.shadow}
-        errors = [] if inherits else refused(document.policy, self._sources, asked, configured=self._models)
+        known = self.sources_of(document.tenant)
+        errors = [] if inherits else refused(document.policy, known, asked, configured=self._models)
         for at, name in enumerate(document.sources):
-            if name not in self._sources:
-                errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
+            if name not in known:
+                errors.append((f"/sources/{at}", f"no such source; there are {', '.join(sorted(known))}"))
         for at, name in enumerate(document.shadow):
-            if name not in self._sources:
-                errors.append((f"/shadow/{at}", f"no such source; there are {', '.join(sorted(self._sources))}"))
+            if name not in known:
+                errors.append((f"/shadow/{at}", f"no such source; there are {', '.join(sorted(known))}"))
             elif name in document.sources:
                 errors.append((f"/shadow/{at}", "it is among the sources, too"))
-        chosen = begin_with(self._sources.values(), document.sources, document.policy)
+        chosen = begin_with(known.values(), document.sources, document.policy)
         if not document.sources:
             chosen = {name: source for name, source in chosen.items() if name not in document.shadow}
         if not chosen and not errors:
@@ -225,7 +238,7 @@ class Desk:
     def _aside(self, document: Submission) -> dict[str, str]:
         if not document.shadow:
             return {}
-        return {"shadow": orjson.dumps({name: self._sources[name].version for name in document.shadow}).decode()}
+        return {"shadow": orjson.dumps({name: self._all[name].version for name in document.shadow}).decode()}
 
     def _due(self, head: Mapping[str, str]) -> tuple[tuple[str, int | None], ...]:
         deadline = head.get("deadline_ms")
@@ -287,8 +300,9 @@ class Desk:
         return board
 
     async def _fork(self, old: Board, by: str, once: Once | None) -> str:
-        today = {name: source.version for name, source in self._sources.items()}
-        board = self._new_id(old.head.get("tenant", ""), once)
+        tenant = old.head.get("tenant", "")
+        today = {name: source.version for name, source in self.sources_of(tenant).items()}
+        board = self._new_id(tenant, once)
         commit = replace(fork(old, today, today, by, due=self._due(old.head)), once=once)
         _settled(await self._store.commit(board, commit))
         return board
@@ -309,7 +323,7 @@ class Desk:
         A board that has ended is forked: there the source runs, with `downstream` also what reads its contributions. To
         an open one it is added. Raises InvalidValue for an unknown source, SourcePresent, ContractError.
         """
-        adding = Adding(self._store, self._sources, name, Backfill(name, shadow, downstream), by, once)
+        adding = Adding(self._store, self.sources_of(tenant), name, Backfill(name, shadow, downstream), by, once)
         for _ in range(TRIES):
             view = await self.view(board, tenant=tenant)
             adding.check(view.head)
@@ -337,7 +351,7 @@ class Desk:
         """
         level, _, name = key.partition("/")
         entry_key(level, name)
-        data = canonical(self.levels, level, value)
+        data = canonical(self.levels_of(tenant), level, value)
         put = Put(key, data, confidence, pin)
         live, version, answer = await self._contribute(board, put, if_version, by, tenant)
         return Written(key, answer.wrote[0][2] or version, answer.revision, created=not live)

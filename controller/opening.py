@@ -110,7 +110,8 @@ class Openings:
 
     def _inherited(self, parent: Board) -> tuple[str, ...]:
         names = orjson.loads(parent.head.get("sources") or "{}")
-        return tuple(name for name in names if name in self._opener.desk.names)
+        known = self._opener.desk.sources_of(parent.head.get("tenant", ""))
+        return tuple(name for name in names if name in known)
 
     def _check_place(self, parent: Board, size: int) -> None:
         most = self._opener.settings.child_depth

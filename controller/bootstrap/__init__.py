@@ -195,7 +195,7 @@ async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bo
 
     def changed(names: frozenset[str]) -> None:
         if remote:
-            service.desk.know(directory.active)
+            service.desk.know(directory.active, directory.owners)
         if service.controller is not None:
             service.controller.know(directory.known, names)
 

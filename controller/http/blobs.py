@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from blackboard.blobs import SHA256, BlobCorrupt, BlobMissing
-from controller.http.door import Parameter, api_of, board_of, documented, query, words
+from controller.http.door import Parameter, api_of, board_of, caller_of, documented, query, words
 from controller.http.etags import unchanged_tag
 from controller.http.problems import Problem, described
 
@@ -39,12 +39,15 @@ BOARD = Parameter(
 async def get_blob(
     request: Request, sha256: Annotated[str, Path(description="SHA-256 in lower-case hexadecimal.")]
 ) -> Response:
-    """Only through a board of yours that refers to them: nobody learns what else is kept here."""
+    """Only through a board of yours that refers to them, or one that a shared source of yours works for: nobody learns
+    what else is kept here.
+    """
     board = query(request, BOARD)[BOARD]
     if not board:
         raise Problem("invalid-parameter", "`board` must name a board that refers to the blob.", parameter="board")
-    await board_of(request, board)
     api = api_of(request)
+    if not await api.work.may_read(board, caller_of(request)):
+        await board_of(request, board)
     if not SHA256.match(sha256) or not await api.work.refers(board, sha256):
         raise Problem("not-found")
     headers = {

@@ -23,11 +23,12 @@ async def get_capabilities(request: Request) -> Response:
     """No call to a model is made for it: what a server can do is what was found when it was last asked."""
     query(request)
     api = api_of(request)
-    models = await api.condition.look(tenant=caller_of(request).tenant)
+    tenant = caller_of(request).tenant
+    models = await api.condition.look(tenant=tenant)
     return answer(
         {
             "version": __version__,
-            "levels": sorted({kind.level for source in api.sources for kind in source.outputs}),
+            "levels": sorted({kind.level for source in api.directory.active_of(tenant) for kind in source.outputs}),
             "max_upload_bytes": api.settings.max_upload_bytes,
             "models": {"default": api.settings.models, **models},
         }

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from blackboard.entries import Read
 from blackboard.errors import BoardClosed, ConflictError, FencedError
 from controller.http.body import read_json, validated
-from controller.http.door import answer, api_of, board_of, query
+from controller.http.door import answer, api_of, caller_of, query
 from controller.http.problems import Problem, described
 from controller.http.source_models import ClaimModel, CommitModel, RenewModel
 from controller.remote.outcomes import Task, Written
@@ -57,7 +57,9 @@ async def claim(request: Request) -> Response:
     async def gone() -> bool:
         return api.feed.finished or await request.is_disconnected()
 
-    task = await api.work.claim(asked.sources, worker=asked.worker, wait_s=asked.wait_s, gone=gone)
+    task = await api.work.claim(
+        asked.sources, worker=asked.worker, caller=caller_of(request), wait_s=asked.wait_s, gone=gone
+    )
     if task is None:
         return Response(status_code=204)
     return answer(_task(task, api.settings.lease_s))
@@ -111,8 +113,8 @@ async def commit(request: Request, activation: ActivationId) -> Response:
 
 
 async def _check(request: Request, board: str, activation: str) -> None:
-    await board_of(request, board)
-    if not ACTIVATION.match(activation):
+    work = api_of(request).work
+    if not ACTIVATION.match(activation) or not await work.may_work(board, activation, caller_of(request)):
         raise Problem("not-found")
 
 

@@ -13,6 +13,7 @@ class RegistrationModel(BaseModel):
     """What is known of a source that runs elsewhere. `last_heard`: when a worker of this version last was."""
 
     registrant: str
+    shared: bool
     registered: Millis
     changed: Millis
     last_heard: Millis | None

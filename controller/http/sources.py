@@ -36,8 +36,11 @@ async def list_sources(request: Request) -> Response:
     api = api_of(request)
     await api.directory.refresh()
     presence = await api.store.presence()
-    items = [_shown(api, source, presence) for source in api.directory.active]
-    return answer({"items": items, "broken": [broken_view(item) for item in api.broken]})
+    tenant = caller_of(request).tenant
+    items = [_shown(api, source, presence, tenant) for source in api.directory.active_of(tenant)]
+    told = api.directory.broken_of(tenant)
+    broken = [broken_view(item) for item in api.broken if item.origin != "remote" or item.name in told]
+    return answer({"items": items, "broken": broken})
 
 
 @router.get(
@@ -51,9 +54,10 @@ async def get_source(request: Request, name: SourceName) -> Response:
     query(request)
     api = api_of(request)
     await api.directory.refresh()
-    for source in api.directory.active:
+    tenant = caller_of(request).tenant
+    for source in api.directory.active_of(tenant):
         if source.name == name:
-            return answer(_shown(api, source, await api.store.presence()))
+            return answer(_shown(api, source, await api.store.presence(), tenant))
     raise Problem("not-found")
 
 
@@ -82,9 +86,9 @@ async def put_source(request: Request, name: SourceName) -> Response:
     query(request)
     api = api_of(request)
     declared = validated(Declaration, await read_json(request, limit=MOST_DECLARATION))
-    now = await api.store.now()
-    registration, came = await api.directory.register(name, declared, by=caller_of(request).person, now=now)
-    content = _shown(api, registration.source, await api.store.presence())
+    now, caller = await api.store.now(), caller_of(request)
+    registration, came = await api.directory.register(name, declared, caller=caller, now=now)
+    content = _shown(api, registration.source, await api.store.presence(), caller.tenant)
     if came == "new":
         return answer(content, 201, {"Location": f"/v1/sources/{name}"})
     return answer(content)
@@ -106,20 +110,20 @@ async def delete_source(request: Request, name: SourceName) -> Response:
     api = api_of(request)
     if any(source.name == name for source in api.directory.local):
         raise Problem("source-taken")
-    if not await api.directory.unregister(name, now=await api.store.now()):
+    if not await api.directory.unregister(name, caller=caller_of(request), now=await api.store.now()):
         raise Problem("not-found")
     await api.work.clear(name)
     return Response(status_code=204)
 
 
-def _shown(api: Api, source: Source, presence: Presence) -> dict[str, Any]:
+def _shown(api: Api, source: Source, presence: Presence, tenant: str) -> dict[str, Any]:
     """`workers`: those of this version by name; `other_versions`: how many serve which."""
     others = {version: count for version, count in presence.versions(source.name).items() if version != source.version}
     shown = source_view(source) | {
         "workers": list(presence.serving(source.name, source.version)),
         "other_versions": others,
     }
-    registration = api.directory.registration(source.name)
+    registration = api.directory.registration(source.name, tenant)
     if registration is not None:
         shown["registration"] = _registration(registration, presence)
     return shown
@@ -128,6 +132,7 @@ def _shown(api: Api, source: Source, presence: Presence) -> dict[str, Any]:
 def _registration(found: Registration, presence: Presence) -> dict[str, Any]:
     return {
         "registrant": found.registrant,
+        "shared": found.declared.shared,
         "registered": found.registered,
         "changed": found.changed,
         "last_heard": presence.heard.get(served(found.source.name, found.source.version)),

@@ -81,6 +81,10 @@ class Declaration(DeclaredPart):
     concurrency: Annotated[int, Field(ge=1, le=1000, description="Activations of one board at a time.")] = 64
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    shared: Annotated[
+        bool,
+        Field(description="For boards of all tenants, and worked for by who operates the service; takes `operate`."),
+    ] = False
     registrant: Annotated[
         Word | None, Field(description="Who may change it later; by default whoever registers it.")
     ] = None

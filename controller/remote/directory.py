@@ -3,6 +3,10 @@
 Registrations lie on the server under an edition that counts their changes. A process asks for the edition once a second, and
 at once when it meets a name that it does not know, so that no decision waits for a round trip. A source that was
 unregistered stays known for as long as boards that began with it may be kept; new boards do without it.
+
+A registration is its tenant's: nobody else sees it or its levels, has it on their boards or does its work. A shared one is
+everybody's to see, and whoever operates the service does its work. Names are one space: wake-ups, presence and boards know
+a source by its name alone.
 """
 
 from __future__ import annotations
@@ -18,10 +22,11 @@ from pydantic import ValidationError
 
 from blackboard.contract import Source
 from blackboard.entries import SOURCE
-from blackboard.errors import BlackboardError, ConflictError, StorageError
+from blackboard.errors import BlackboardError, ConflictError, Forbidden, StorageError
 from blackboard.levels import Level
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken
+from controller.access import DEFAULT_TENANT, Caller
 from controller.remote.declaration import Declaration, Shapes, check_together, levels_of, source_of
 from controller.values import InvalidValue, known_levels
 
@@ -30,6 +35,8 @@ log = structlog.get_logger(__name__)
 EVERY_S = 1.0
 TIDY_S = 600.0
 MOST = 256
+"""Of one tenant, those that were unregistered lately among them."""
+MOST_IN_ALL = 1024
 MOST_VERSIONS = 50
 RESERVED = frozenset({"controller", "submitter"})
 """Names under which others write to boards."""
@@ -63,6 +70,7 @@ class Registration:
     source: Source
     declared: Declaration
     schemas: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]
+    tenant: str
     registrant: str
     registered: int
     changed: int
@@ -70,12 +78,21 @@ class Registration:
     """Every version declared so far -> digest of what its results depend on."""
     unregistered: int | None = None
 
+    def seen_by(self, tenant: str) -> bool:
+        """Whether a tenant knows of it, and its boards include it."""
+        return self.declared.shared or self.tenant == tenant
+
+    def worked_by(self, caller: Caller) -> bool:
+        """Whether its activations are this caller's to do."""
+        return caller.operates if self.declared.shared else self.tenant == caller.tenant
+
     def text(self) -> bytes:
         """As it is kept."""
         return orjson.dumps(
             {
                 "declaration": self.declared.model_dump(by_alias=True),
                 "levels": {level: {"schema": shape, "named_by": by} for level, (shape, by) in self.schemas.items()},
+                "tenant": self.tenant,
                 "registrant": self.registrant,
                 "registered": self.registered,
                 "changed": self.changed,
@@ -105,8 +122,17 @@ class Directory:
 
     @property
     def active(self) -> tuple[Source, ...]:
-        """What new boards begin with."""
+        """What new boards begin with, those of each tenant by `owners`."""
         return (*self.local, *(each.source for each in self._known.values() if each.unregistered is None))
+
+    def active_of(self, tenant: str) -> tuple[Source, ...]:
+        """What a tenant's new boards begin with: all that it sees."""
+        return (*self.local, *(each.source for each in self._registered(tenant).values()))
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """Source -> the tenant that alone sees it; the others are everybody's."""
+        return {name: each.tenant for name, each in self._known.items() if not each.declared.shared}
 
     @property
     def known(self) -> tuple[Source, ...]:
@@ -118,10 +144,21 @@ class Directory:
         """Registrations that do not fit the sources installed here."""
         return tuple(self._broken.values())
 
-    def registration(self, name: str) -> Registration | None:
-        """A registered source, unless it was unregistered."""
+    def broken_of(self, tenant: str) -> frozenset[str]:
+        """The names of those among them that a tenant may be told of: its own."""
+        return frozenset(name for name in self._broken if _owner(self._texts[name]) == tenant)
+
+    def registration(self, name: str, tenant: str) -> Registration | None:
+        """A registered source that the tenant sees, unless it was unregistered."""
+        return self._registered(tenant).get(name)
+
+    def _registered(self, tenant: str) -> dict[str, Registration]:
+        return {name: each for name, each in self._known.items() if each.unregistered is None and each.seen_by(tenant)}
+
+    def worked(self, name: str, caller: Caller) -> Registration | None:
+        """One whose activations are this caller's to do; an unregistered one too, because boards may wait for it."""
         found = self._known.get(name)
-        return found if found is not None and found.unregistered is None else None
+        return found if found is not None and found.worked_by(caller) else None
 
     def remote(self, name: str) -> Source | None:
         """A source that runs elsewhere, an unregistered one too."""
@@ -170,7 +207,7 @@ class Directory:
         for name in sorted(changed & texts.keys()):
             try:
                 found = self._read(name, texts[name])
-                check_together(found.source, self.active)
+                check_together(found.source, self._beside(found.declared, found.tenant))
                 self._known[name] = found
             except (BlackboardError, ValidationError, ValueError, KeyError) as error:
                 said = "it does not fit the sources installed here" if isinstance(error, InvalidValue) else str(error)
@@ -188,24 +225,33 @@ class Directory:
         kinds = {level: self._kind(level, *each) for level, each in schemas.items()}
         source = source_of(name, declared, {**self._levels, **kinds}, WHERE)
         times = {word: kept[word] for word in ("registered", "changed", "versions", "unregistered")}
-        return Registration(source, declared, schemas, kept["registrant"], **times)
+        return Registration(source, declared, schemas, _owner(text), kept["registrant"], **times)
 
     def _kind(self, level: str, schema: Mapping[str, Any], named_by: tuple[str, ...]) -> type[Level]:
         # A level that was installed since then is the one that counts.
         return self._levels.get(level) or self._shapes.level(level, schema, named_by)
 
+    def _beside(self, declared: Declaration, tenant: str) -> tuple[Source, ...]:
+        """What stands on one board with it: what its tenant sees; with a shared one anything may."""
+        return self.active if declared.shared else self.active_of(tenant)
+
     # -- changes -------------------------------------------------------------------------------------------------------
 
     async def register(
-        self, name: str, declared: Declaration, *, by: str, now: int
+        self, name: str, declared: Declaration, *, caller: Caller, now: int
     ) -> tuple[Registration, Literal["new", "changed", "same"]]:
-        """Keep a declaration. Raises InvalidValue, SourceTaken, VersionTaken, TooManySources, StorageError."""
+        """Keep a declaration. Raises Forbidden for a shared one of who does not operate the service, InvalidValue,
+
+        SourceTaken, VersionTaken, TooManySources, StorageError.
+        """
+        if declared.shared and not caller.operates:
+            raise Forbidden("a shared source takes the scope operate")
         if not SOURCE.match(name):
             raise InvalidValue([("", "a source's name is a lower-case word of letters, digits, _ and -")])
         while True:
             await self.refresh()
             before = self._known.get(name)
-            made = self._registration(name, declared, declared.registrant or by, before, now)
+            made = self._registration(name, declared, caller, before, now)
             if before is not None and before.text() == made.text():
                 return before, "same"
             if await self._put(name, made.text()):
@@ -213,21 +259,28 @@ class Directory:
                 return self._known.get(name, made), "new" if fresh else "changed"
 
     def _registration(
-        self, name: str, declared: Declaration, registrant: str, before: Registration | None, now: int
+        self, name: str, declared: Declaration, caller: Caller, before: Registration | None, now: int
     ) -> Registration:
+        registrant = declared.registrant or caller.person
         if name in self._names or name in RESERVED:
             raise SourceTaken("the name is an installed source's")
+        if before is not None and before.tenant != caller.tenant and not (before.declared.shared and caller.operates):
+            # One that was unregistered, too: boards may still wait for the source of that name.
+            raise SourceTaken("the name is another tenant's")
         if before is not None and before.unregistered is None and before.registrant != registrant:
             raise SourceTaken("the name is another registrant's")
         versions = dict(before.versions) if before is not None else {}
         if versions.setdefault(declared.version, declared.contract()) != declared.contract():
             raise VersionTaken("this version was declared otherwise before", hint="give the changed source a new one")
-        if before is None and len(self._known) >= MOST:
-            raise TooManySources(f"at most {MOST} sources can be registered")
-        others = [each for other, each in self._known.items() if other != name and each.unregistered is None]
+        self._check_room(caller.tenant, before)
+        others = [
+            each
+            for other, each in self._known.items()
+            if other != name and each.unregistered is None and (declared.shared or each.seen_by(caller.tenant))
+        ]
         kinds = levels_of(declared, {**self._levels, **known_levels(each.source for each in others)}, self._shapes)
         source = source_of(name, declared, kinds, WHERE)
-        check_together(source, self.active)
+        check_together(source, self._beside(declared, caller.tenant))
         told = {output.level: (output.shape, tuple(output.named_by)) for output in declared.outputs if output.shape}
         schemas: dict[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {}
         for level in kinds.keys() - self._levels.keys():
@@ -238,20 +291,31 @@ class Directory:
         # The latest last; the oldest are forgotten in the end.
         versions[declared.version] = versions.pop(declared.version)
         kept = dict(list(versions.items())[-MOST_VERSIONS:])
-        made = Registration(source, declared, dict(sorted(schemas.items())), registrant, now, now, kept)
+        shapes = dict(sorted(schemas.items()))
+        made = Registration(source, declared, shapes, caller.tenant, registrant, now, now, kept)
         if before is not None and before.unregistered is None:
             made = replace(made, registered=before.registered)
             if replace(made, changed=before.changed).text() == before.text():
                 return before
         return made
 
-    async def unregister(self, name: str, *, now: int) -> bool:
-        """Let new boards do without it. False when there is no such registration. Raises StorageError."""
+    def _check_room(self, tenant: str, before: Registration | None) -> None:
+        own = sum(each.tenant == tenant for each in self._known.values())
+        if before is None and (own >= MOST or len(self._known) >= MOST_IN_ALL):
+            raise TooManySources(f"at most {MOST} sources can be registered")
+
+    async def unregister(self, name: str, *, caller: Caller, now: int) -> bool:
+        """Let new boards do without it. False when the caller knows of no such registration.
+
+        Raises SourceTaken for a shared one of who does not operate the service, StorageError.
+        """
         while True:
             await self.refresh()
-            before = self.registration(name)
+            before = self.registration(name, caller.tenant)
             if before is None:
                 return False
+            if before.declared.shared and not caller.operates:
+                raise SourceTaken("the source is everybody's")
             if await self._put(name, replace(before, unregistered=now).text()):
                 return True
 
@@ -266,3 +330,11 @@ class Directory:
         edition = await self._server.put(name, text, edition=self._edition)
         await self.refresh()
         return edition > 0
+
+
+def _owner(text: bytes) -> str:
+    """Whose a registration is; "" when that cannot be read. Before there were tenants all was the default one's."""
+    try:
+        return str(orjson.loads(text).get("tenant", DEFAULT_TENANT))
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""

@@ -28,9 +28,10 @@ from blackboard.errors import (
 )
 from blackboard.ports import Store
 from blackboard.presence import words_of
+from controller.access import Caller
 from controller.circuit import Circuit
 from controller.fenced import Ledger
-from controller.remote.directory import Directory
+from controller.remote.directory import Directory, Registration
 from controller.remote.outcomes import Cancelled, InputsMoved, OutOfOrder, Task, Written, judge, shown
 from controller.remote.requests import CommitRequest, ProgressRequest, puts_of
 from controller.remote.run import Came, RemoteRun, said
@@ -61,13 +62,19 @@ class Work:
     # -- claim ---------------------------------------------------------------------------------------------------------
 
     async def claim(
-        self, sources: Sequence[str], *, worker: str, wait_s: float, gone: Callable[[], Awaitable[bool]]
+        self,
+        sources: Sequence[str],
+        *,
+        worker: str,
+        caller: Caller,
+        wait_s: float,
+        gone: Callable[[], Awaitable[bool]],
     ) -> Task | None:
         """The next activation of one of these sources; None when there was none in time, or the client is `gone`.
 
-        Raises InvalidValue for a name that is not registered.
+        Raises InvalidValue for a name that is not registered, or whose work is not the caller's.
         """
-        served = await self._served(sources)
+        served = await self._served(sources, caller)
         await self._attend(f"remote:{worker}", served, int(wait_s * 1000) + self._settings.lease_ms)
         loop = asyncio.get_running_loop()
         end = loop.time() + wait_s
@@ -80,19 +87,19 @@ class Work:
                     await self._wakeups.again(found)
                 return None
             if found is not None:
-                task = await self._take(found, worker)
+                task = await self._take(found, worker, caller)
                 if task is not None:
                     return task
             elif left <= 0:
                 return None
 
-    async def _served(self, sources: Sequence[str]) -> list[Served]:
+    async def _served(self, sources: Sequence[str], caller: Caller) -> list[Served]:
         words = [word.partition("@") for word in sources]
         await self._directory.meet([name for name, _, _ in words])
         served, unknown = [], []
         for at, (name, mark, version) in enumerate(words):
-            found = self._directory.registration(name)
-            if found is None:
+            found = self._directory.worked(name, caller)
+            if found is None or found.unregistered is not None:
                 unknown.append((f"/sources/{at}", "no source is registered by that name"))
             elif mark and version not in found.versions:
                 unknown.append((f"/sources/{at}", f"no such version; there are {', '.join(found.versions)}"))
@@ -110,9 +117,27 @@ class Work:
         """A source that runs elsewhere, by its own name or as a shadow."""
         return self._directory.remote(plain_name(name))
 
-    async def _take(self, found: WakeUp, worker: str) -> Task | None:
+    async def may_work(self, board: str, activation: str, caller: Caller) -> bool:
+        """Whether an activation of that name is the caller's to do. Raises BoardGone for what cannot be a board's id."""
+        name = plain_name(activation.rpartition(".")[0])
+        await self._directory.meet([name])
+        found = self._directory.worked(name, caller)
+        return found is not None and await self._is_of(board, found)
+
+    async def _is_of(self, board: str, found: Registration) -> bool:
+        head = await self._store.head(board)
+        return head is not None and (found.declared.shared or head.get("tenant") == found.tenant)
+
+    async def may_read(self, board: str, caller: Caller) -> bool:
+        """Whether the caller does the work of shared sources on another tenant's board."""
+        head = await self._store.head(board) if caller.operates else None
+        names = {*orjson.loads((head or {}).get("sources") or "{}"), *orjson.loads((head or {}).get("shadow") or "{}")}
+        found = [self._directory.worked(name, caller) for name in names]
+        return any(each is not None and each.declared.shared for each in found)
+
+    async def _take(self, found: WakeUp, worker: str, caller: Caller) -> Task | None:
         source = self._source(found.activation.rpartition(".")[0])
-        if source is None:
+        if source is None or not await self.may_work(found.board, found.activation, caller):
             return None
         claimed = await self._store.claim(
             found.board,
