@@ -15,13 +15,14 @@ from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
 from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
 from blackboard.keys import new_board_id
-from blackboard.levels import Level, Upload
+from blackboard.levels import Upload
 from blackboard.once import Once
 from blackboard.ports import Store
 from controller.adding import TRIES, Adding
 from controller.choice import begin_with, idle_without
 from controller.graph import compile_graph
 from controller.modes import refused
+from controller.offer import Offer
 from controller.pinned import Backfill
 from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
@@ -33,7 +34,6 @@ from controller.values import (
     NothingToRetry,
     RequestUnderWay,
     canonical,
-    known_levels,
 )
 from controller.views import BoardView
 
@@ -103,26 +103,7 @@ class Desk:
 
     def know(self, sources: Sequence[Source], owners: Mapping[str, str] | None = None) -> None:
         """The sources that boards may begin with from now on. `owners`: those of one tenant alone -> that tenant."""
-        self._all = {source.name: source for source in sources}
-        self._owners = {name: tenant for name, tenant in (owners or {}).items() if name in self._all}
-        self._outputs = {source.name: frozenset(kind.level for kind in source.outputs) for source in sources}
-        self._seen: dict[str, tuple[dict[str, Source], Mapping[str, type[Level]]]] = {}
-
-    def sources_of(self, tenant: str) -> Mapping[str, Source]:
-        """By name, what a tenant's boards may begin with."""
-        return self._seen_by(tenant)[0]
-
-    def levels_of(self, tenant: str) -> Mapping[str, type[Level]]:
-        """The levels of these."""
-        return self._seen_by(tenant)[1]
-
-    def _seen_by(self, tenant: str) -> tuple[dict[str, Source], Mapping[str, type[Level]]]:
-        # Tenants without sources of their own see the same, and there may be any number of them.
-        tenant = tenant if tenant in self._owners.values() else ""
-        if tenant not in self._seen:
-            own = {name: each for name, each in self._all.items() if self._owners.get(name, tenant) == tenant}
-            self._seen[tenant] = own, known_levels(own.values())
-        return self._seen[tenant]
+        self.offer = Offer(sources, owners)
 
     async def view(self, board: str, *, tenant: str = "default") -> BoardView:
         """The board by its head."""
@@ -138,7 +119,7 @@ class Desk:
         no chosen source contributes to a goal, or models are asked for and none is configured.
         """
         asked = {"sources": document.sources, "shadow": document.shadow}
-        known = self.sources_of(document.tenant)
+        known = self.offer.sources(document.tenant)
         errors = [] if inherits else refused(document.policy, known, asked, configured=self._models)
         for at, name in enumerate(document.sources):
             if name not in known:
@@ -153,7 +134,7 @@ class Desk:
             chosen = {name: source for name, source in chosen.items() if name not in document.shadow}
         if not chosen and not errors:
             errors.append(("/shadow", "no source is left to work on the board itself"))
-        reached = {level for name in chosen for level in self._outputs[name]}
+        reached = {level for name in chosen for level in self.offer.outputs[name]}
         for at, level in enumerate(document.goal):
             if level not in reached:
                 errors.append(
@@ -179,7 +160,7 @@ class Desk:
         """What these sources cannot follow, as (pointer, words)."""
         if not document.policy.strategy and not document.policy.asks_models:
             return []
-        levels = {level for source in chosen.values() for level in self._outputs[source.name]}
+        levels = {level for source in chosen.values() for level in self.offer.outputs[source.name]}
         for level in document.policy.strategy:
             if level not in levels:
                 return [
@@ -238,7 +219,7 @@ class Desk:
     def _aside(self, document: Submission) -> dict[str, str]:
         if not document.shadow:
             return {}
-        return {"shadow": orjson.dumps({name: self._all[name].version for name in document.shadow}).decode()}
+        return {"shadow": orjson.dumps({name: self.offer.all[name].version for name in document.shadow}).decode()}
 
     def _due(self, head: Mapping[str, str]) -> tuple[tuple[str, int | None], ...]:
         deadline = head.get("deadline_ms")
@@ -301,7 +282,7 @@ class Desk:
 
     async def _fork(self, old: Board, by: str, once: Once | None) -> str:
         tenant = old.head.get("tenant", "")
-        today = {name: source.version for name, source in self.sources_of(tenant).items()}
+        today = {name: source.version for name, source in self.offer.sources(tenant).items()}
         board = self._new_id(tenant, once)
         commit = replace(fork(old, today, today, by, due=self._due(old.head)), once=once)
         _settled(await self._store.commit(board, commit))
@@ -323,7 +304,7 @@ class Desk:
         A board that has ended is forked: there the source runs, with `downstream` also what reads its contributions. To
         an open one it is added. Raises InvalidValue for an unknown source, SourcePresent, ContractError.
         """
-        adding = Adding(self._store, self.sources_of(tenant), name, Backfill(name, shadow, downstream), by, once)
+        adding = Adding(self._store, self.offer.sources(tenant), name, Backfill(name, shadow, downstream), by, once)
         for _ in range(TRIES):
             view = await self.view(board, tenant=tenant)
             adding.check(view.head)
@@ -351,7 +332,7 @@ class Desk:
         """
         level, _, name = key.partition("/")
         entry_key(level, name)
-        data = canonical(self.levels_of(tenant), level, value)
+        data = canonical(self.offer.levels(tenant), level, value)
         put = Put(key, data, confidence, pin)
         live, version, answer = await self._contribute(board, put, if_version, by, tenant)
         return Written(key, answer.wrote[0][2] or version, answer.revision, created=not live)

@@ -110,7 +110,7 @@ class Openings:
 
     def _inherited(self, parent: Board) -> tuple[str, ...]:
         names = orjson.loads(parent.head.get("sources") or "{}")
-        known = self._opener.desk.sources_of(parent.head.get("tenant", ""))
+        known = self._opener.desk.offer.sources(parent.head.get("tenant", ""))
         return tuple(name for name in names if name in known)
 
     def _check_place(self, parent: Board, size: int) -> None:

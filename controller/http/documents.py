@@ -123,7 +123,7 @@ async def _meet(request: Request, options: DocumentOptions, turn: Turn) -> None:
     if turn.repeated:
         return  # nothing more is done, whatever became of the sources since
     api = api_of(request)
-    if not api.desk.levels_of(caller_of(request).tenant).keys() >= set(options.goal):
+    if not api.desk.offer.levels(caller_of(request).tenant).keys() >= set(options.goal):
         await api.directory.refresh()
     await api.directory.meet(options.sources)
 
