@@ -28,6 +28,7 @@ from blackboard.errors import (
     TransientFailure,
 )
 from blackboard.levels import (
+    Address,
     Child,
     Claim,
     Document,
@@ -52,6 +53,7 @@ from blackboard.signature import knowledge_source
 __version__ = "0.1.0"
 
 __all__ = [
+    "Address",
     "All",
     "Bid",
     "BlackboardError",

@@ -28,6 +28,7 @@ BlackboardError
  |    |    +-- DocumentUnreadable   encrypted, corrupt, empty, or of no known type
  |    |    +-- DocumentTooComplex   over a limit, or it kills its parser
  |    |    +-- DocumentUnsafe       a DTD, an external entity, a path that climbs out
+ |    |    +-- AddressRefused       the document's address leads where this service does not go
  |    |    +-- ModelFailed          a language model refused, or gave no valid answer, or none is configured
  |    |    +-- SpendingCapped       a cap on what models may cost does not allow it
  |    +-- TransientFailure    trying again may help
@@ -221,6 +222,12 @@ class DocumentUnsafe(PermanentFailure):
     """The document holds something that is refused on sight: a DTD, an external entity, a path that climbs out."""
 
     slug = "document-unsafe"
+
+
+class AddressRefused(PermanentFailure):
+    """The document's address is none that this service goes to, or leads on to another one."""
+
+    slug = "url-not-allowed"
 
 
 class ModelFailed(PermanentFailure):

@@ -53,6 +53,13 @@ class Level(BaseModel):
         return getattr(self, "_read_from", None)
 
 
+class Address(Level):
+    """Where the document lies, as it was submitted instead of the document; `filename`: what to call it."""
+
+    url: str
+    filename: str | None = None
+
+
 class Upload(Level):
     """The document as it was submitted: bytes in the blob store, names and types as the sender claims them."""
 

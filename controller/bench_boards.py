@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from blackboard.filenames import plain_filename
 from blackboard.keys import derived_board_id
 from blackboard.levels import Child
-from controller.opening import name_of_part, plain_filename
+from controller.opening import name_of_part
 
 
 class NoBoards:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import orjson
 
@@ -15,7 +14,7 @@ from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
 from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
 from blackboard.keys import new_board_id
-from blackboard.levels import Upload
+from blackboard.levels import Address, Upload
 from blackboard.once import Once
 from blackboard.ports import Store
 from controller.adding import TRIES, Adding
@@ -24,9 +23,9 @@ from controller.graph import compile_graph
 from controller.modes import refused
 from controller.offer import Offer
 from controller.pinned import Backfill
-from controller.policy import DEFAULT, Policy
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
+from controller.submission import Submission as Submission
 from controller.values import (
     FIXED,
     EntryConflict,
@@ -37,45 +36,14 @@ from controller.values import (
 )
 from controller.views import BoardView
 
+ADDRESS = "address/original"
+
 
 class Putter(Protocol):
     """The part of the blob store that submitting a text needs."""
 
     async def put(self, data: bytes) -> str:
         """Keep the bytes; their SHA-256."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A document and what is asked of it. Either `text`, or `sha256` and `size` of bytes that lie in the blob store."""
-
-    sha256: str = ""
-    size: int = 0
-    text: str | None = None
-    filename: str | None = None
-    declared_type: str | None = None
-    tenant: str = "default"
-    goal: tuple[str, ...] = ()
-    """Levels to settle; () is all."""
-    sources: tuple[str, ...] = ()
-    """Names of the sources that may work on it; () is all that are there by default, and all who compete."""
-    shadow: tuple[str, ...] = ()
-    """Names of the sources that write to the side space alone."""
-    deadline_s: float | None = None
-    priority: Literal["interactive", "batch"] = "interactive"
-    hold: Literal["", "review"] = ""
-    policy: Policy = DEFAULT
-    by: str = "submitter"
-    once: Once | None = None
-
-    @property
-    def words(self) -> bytes:
-        """All that is asked for, whoever asks, in one way: equal for equal requests."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        given |= {"policy": self.policy.text(), "once": None, "text": None}
-        if self.text is not None:
-            given["sha256"] = hashlib.sha256(self.text.encode()).hexdigest()
-        return orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +97,14 @@ class Desk:
                 errors.append((f"/shadow/{at}", f"no such source; there are {', '.join(sorted(known))}"))
             elif name in document.sources:
                 errors.append((f"/shadow/{at}", "it is among the sources, too"))
-        chosen = begin_with(known.values(), document.sources, document.policy)
+        chosen = begin_with(known.values(), document.sources, document.policy, given=document.given)
         if not document.sources:
             chosen = {name: source for name, source in chosen.items() if name not in document.shadow}
         if not chosen and not errors:
             errors.append(("/shadow", "no source is left to work on the board itself"))
         reached = {level for name in chosen for level in self.offer.outputs[name]}
+        if document.url is not None and chosen and Upload.level not in reached:
+            errors.append(("/url", "no source here fetches documents"))
         for at, level in enumerate(document.goal):
             if level not in reached:
                 errors.append(
@@ -146,7 +116,7 @@ class Desk:
             not errors
             and document.sources
             and not document.hold
-            and (idle := idle_without(chosen.values(), Upload.level))
+            and (idle := idle_without(chosen.values(), document.given))
         ):
             errors.append(
                 ("/sources", f"nothing would happen: {idle[0]} waits for {idle[1]}, which no chosen source makes")
@@ -176,11 +146,7 @@ class Desk:
     async def submit(self, document: Submission) -> BoardView:
         """Make a board for a document. Raises InvalidValue, see `check`."""
         sources = self.check(document)
-        sha256, size = document.sha256, document.size
-        if document.text is not None:
-            data = document.text.encode()
-            sha256, size = await self._blobs.put(data), len(data)
-        upload = Upload(sha256=sha256, size=size, filename=document.filename, declared_type=document.declared_type)
+        first, blobs = await self._first(document)
         chance = secrets.token_hex(22)  # one call for both: a system call each is felt at thousands a second
         head = {
             "status": "open",
@@ -204,14 +170,26 @@ class Desk:
             mode="person",
             create=True,
             head=head,
-            writes=(Put(UPLOAD, orjson.dumps(upload.model_dump())),),
+            writes=(first,),
             due=self._due(head),
-            blobs=(sha256,),
+            blobs=blobs,
             once=document.once,
         )
         board = self._new_id(document.tenant, document.once)
         answer = _settled(await self._store.commit(board, commit))
         return BoardView(board, {**head, "created": str(answer.at), "revision": str(answer.revision)})
+
+    async def _first(self, document: Submission) -> tuple[Put, tuple[str, ...]]:
+        """The entry a board begins with, and the blobs it refers to."""
+        if document.url is not None:
+            address = Address(url=document.url, filename=document.filename)
+            return Put(ADDRESS, orjson.dumps(address.model_dump())), ()
+        sha256, size = document.sha256, document.size
+        if document.text is not None:
+            data = document.text.encode()
+            sha256, size = await self._blobs.put(data), len(data)
+        upload = Upload(sha256=sha256, size=size, filename=document.filename, declared_type=document.declared_type)
+        return Put(UPLOAD, orjson.dumps(upload.model_dump())), (sha256,)
 
     def _new_id(self, tenant: str, once: Once | None) -> str:
         return self._store.new_id(tenant) if once is None else new_board_id(once.partition)

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
 import structlog
 
 from blackboard.contract import Source
 from blackboard.entries import Activation, AgendaWrite, Answer, Claimed, Commit, Put, Retract, is_shadow, level_of
 from blackboard.errors import BlackboardError, Deferred, PermanentFailure
+from blackboard.levels import Upload
 from blackboard.ports import Store
 from blackboard.sandbox.child import words
 from controller.circuit import Circuit
@@ -245,6 +247,7 @@ class Fenced:
                 agenda=(agenda,) if agenda else (),
                 body=body or {},
                 note=True,
+                blobs=self._brought(puts),
             ),
         )
         if answer.status == "conflict":
@@ -258,6 +261,14 @@ class Fenced:
             if version:
                 self._versions[key] = version
         return answer
+
+    def _brought(self, puts: Iterable[Put | Retract]) -> tuple[str, ...]:
+        """Documents that this contribution puts into the board's care. To refer to a blob opens it to the board's tenant:
+        only sources of this service's own, which have just fetched it, may."""
+        if Upload not in self.source.outputs or not self.source.trusted or self.source.origin == "remote":
+            return ()
+        uploads = (put for put in puts if isinstance(put, Put) and level_of(put.key) == Upload.level)
+        return tuple(orjson.loads(put.value)["sha256"] for put in uploads)
 
     def _commit_id(self) -> str:
         self._commits += 1

@@ -18,6 +18,7 @@ import orjson
 from blackboard.board import Board
 from blackboard.entries import Activation, Commit, Put, is_shadow
 from blackboard.errors import PermanentFailure, TransientFailure
+from blackboard.filenames import plain_filename
 from blackboard.keys import derived_board_id
 from blackboard.levels import Child, Upload
 from blackboard.ports import Store
@@ -30,7 +31,6 @@ from controller.settings import Settings
 from controller.values import InvalidValue
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?\Z")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffd\ud800-\udfff]")
 MOST_COMEBACKS = 20
 """How often the same part may be withdrawn and come back."""
 
@@ -249,11 +249,3 @@ def name_of_part(name: str | None, filename: str | None, taken: Container[str]) 
         number += 1
         called = f"{base}-{number}"
     return called
-
-
-def plain_filename(filename: str | None) -> str | None:
-    """A file's name without folders and control characters, at most 255 bytes; None for none."""
-    if filename is None:
-        return None
-    last = CONTROL.sub("", filename.replace("\\", "/").rpartition("/")[2]).strip()
-    return last.encode()[:255].decode(errors="ignore") or None

@@ -19,6 +19,7 @@ from blackboard import contract
 from blackboard.blobs import Blobs
 from blackboard.board import Board
 from blackboard.contract import Input, Source
+from blackboard.downloads import Downloads
 from blackboard.entries import Activation, Claimed, Commit, Fork, Header, Read, level_of
 from blackboard.events import LogRecord
 from blackboard.memory import MemoryStore
@@ -33,7 +34,7 @@ from controller.inputs import Decoder, Looked, arguments
 from controller.isolated import Isolation
 from controller.rerun_diff import Change, changes, digest
 from controller.rerun_log import Recorded, Wrote, finished, stands
-from controller.rerun_services import Bytes, BytesOf, RecordedBoards, Unheard
+from controller.rerun_services import Bytes, BytesOf, RecordedBoards, RecordedDownloads, Unheard
 from controller.tracks import BOARD
 
 AT_ONCE = 4
@@ -197,6 +198,7 @@ class Rerun:
             contract.Blobs: BytesOf(self.kept),
             contract.Progress: Told(),
             contract.Boards: RecordedBoards(recorded),
+            Downloads: RecordedDownloads(recorded),
             contract.Spending: spent,
             **self.services,
             **settings_of(self.source),

@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from blackboard.blobs import BlobCorrupt, BlobMissing
+from blackboard.contract import Progress
+from blackboard.downloads import Downloaded
 from blackboard.entries import level_of
 from blackboard.errors import PermanentFailure
-from blackboard.levels import Child
+from blackboard.levels import Child, Upload
 from controller.bench_boards import NoBoards
 from controller.rerun_log import Recorded
 
@@ -59,6 +61,21 @@ class RecordedBoards:
         new = await NoBoards("rerun").open(data, filename=filename, declared_type=declared_type, name=name)
         same = (child for child in self._children if (child.sha256, child.filename) == (new.sha256, new.filename))
         return next((child for child in same if name in (None, child.name)), new)
+
+
+class RecordedDownloads:
+    """`downloads.Downloads` that goes nowhere: it answers what was fetched then."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        uploads = [wrote.value for key, wrote in recorded.wrote.items() if wrote and level_of(key) == Upload.level]
+        self._uploads = [Upload.model_validate_json(value) for value in uploads]
+
+    async def get(self, url: str, progress: Progress | None = None) -> Downloaded:
+        """See downloads.Downloads."""
+        if not self._uploads:
+            raise PermanentFailure("nothing was fetched then, and a rerun fetches nothing")
+        was = self._uploads[0]
+        return Downloaded(was.sha256, was.size, was.filename, was.declared_type)
 
 
 class Unheard:

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(gt=0)] = 25 * 1024 * 1024
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Networks that documents may be fetched from and webhooks sent to though they are not public: `10.0.0.0/8`."""
+    fetch_timeout_s: Annotated[float, Field(gt=0, le=500)] = 60.0
+    """How long fetching a document from its address may take."""
     ping_s: Positive = 15.0
     """How often an idle event stream says that it is alive."""
 

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from blackboard import levels
 from blackboard.contract import Source
 from blackboard.errors import ConflictError, UsageError
-from blackboard.levels import Child, Level, Upload
+from blackboard.levels import Address, Child, Level, Upload
 
 LONGEST_POINTER = 200
 FIXED = {
     Upload.level: "the document as submitted cannot be changed or removed: submit another one",
+    Address.level: "the document's address cannot be changed or removed: submit another one",
     Child.level: "child boards are opened by sources alone: cancel the child board itself",
 }
 """Levels that people cannot write, and why."""

@@ -18,6 +18,7 @@ from blackboard.entries import Activation, Commit, Fork, Header, entry_key, leve
 from blackboard.errors import BlackboardError, UsageError
 from blackboard.levels import Upload
 from controller.bench import Bench, as_put, opening
+from controller.choice import fetches
 from controller.graph import compile_graph
 
 UPLOAD = entry_key(Upload.level, "original")
@@ -56,6 +57,7 @@ async def read_document(
     bench: Bench, source: Source, others: Sequence[Source], content: bytes, filename: str
 ) -> Upstream:
     """Have the other sources read a document as far as the source needs it."""
+    others = [other for other in others if not fetches(other)]
     wanted = [kind.level for given in source.inputs for kind in given.levels]
     contributed = {kind.level for other in others for kind in other.outputs}
     goal = tuple(dict.fromkeys(level for level in wanted if level in contributed))

@@ -15,7 +15,7 @@ from blackboard.contract import Source
 from blackboard.contributions import entry_name
 from blackboard.entries import LEVEL, NAME
 from blackboard.errors import ContractError
-from blackboard.levels import Level, Upload
+from blackboard.levels import Address, Level, Upload
 from blackboard.sandbox.handed import is_handed_in
 from controller.authoring.asked import asked
 from controller.authoring.code import Code
@@ -165,7 +165,7 @@ def _place(source: Source, others: Sequence[Source]) -> Iterator[Finding]:
     lonely = False
     for given in source.inputs:
         for kind in given.levels:
-            if kind.level == Upload.level or any(name != source.name for name in graph.contributors[kind.level]):
+            if kind in (Address, Upload) or any(name != source.name for name in graph.contributors[kind.level]):
                 continue
             lonely = True
             never = given.kind == "each" or (given.kind == "group" and len(given.levels) == 1)

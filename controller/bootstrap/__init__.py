@@ -257,6 +257,8 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
 async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
     from arq import ArqRedis
 
+    from blackboard.downloads import Downloads
+    from blackboard.egress import Egress
     from blackboard.sandbox.pool import Sandboxes
     from controller.isolated import Isolation
     from controller.opening import Opener
@@ -284,6 +286,12 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
     if unknown or not chosen:
         known = ", ".join(source.name for source in local)
         raise UsageError(f"there is no source {', '.join(sorted(unknown)) or 'at all'}", hint=f"there are: {known}")
+    downloads = Downloads(
+        Egress(settings.egress_allow),
+        service.blobs,
+        most_bytes=settings.max_upload_bytes,
+        timeout_s=settings.fetch_timeout_s,
+    )
     worker = ActivationWorker(
         store=service.store,
         blobs=service.blobs,
@@ -296,7 +304,7 @@ async def _start_worker(service: Service, stack: AsyncExitStack) -> None:
             **dict.fromkeys(("ocr", "ocr_fast"), settings.reading_slots or OcrSettings().processes),
             **{source.name: settings.plugin_processes for source in chosen if not source.trusted},
         },
-        services={Sandboxes: sandboxes},
+        services={Sandboxes: sandboxes, Downloads: downloads},
         isolation=isolation,
         settings=settings,
         opener=Opener(service.store, service.blobs, service.desk, settings),

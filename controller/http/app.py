@@ -37,7 +37,7 @@ from controller.http.door import Api
 from controller.http.guard import Guard
 from controller.http.key_models import KeyRequest
 from controller.http.limits import Limits
-from controller.http.models import FileDocument, Problem, TextDocument
+from controller.http.models import FileDocument, Problem, TextDocument, UrlDocument
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
 from controller.http.scopes import NEEDS, OPEN
@@ -141,7 +141,16 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     if "BoardEvent" in schemas:
         return document
-    asked = (TextDocument, FileDocument, Declaration, ClaimRequest, RenewRequest, CommitRequest, KeyRequest)
+    asked = (
+        TextDocument,
+        UrlDocument,
+        FileDocument,
+        Declaration,
+        ClaimRequest,
+        RenewRequest,
+        CommitRequest,
+        KeyRequest,
+    )
     for model in (Problem, *asked):
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))

@@ -1,4 +1,4 @@
-"""POST /v1/documents: a file as multipart/form-data, or a text as JSON. Answers at once; the board is the operation."""
+"""POST /v1/documents: a file as multipart/form-data, a text or an address as JSON. The board is the operation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from blackboard.egress import Egress
 from controller.desk import Submission
 from controller.http.body import media_type, read_json, received, too_large, validated
 from controller.http.door import Api, answer, api_of, caller_of, query
 from controller.http.idempotency import PARAMETER, SLUGS, Turn, in_turn, made_at
-from controller.http.models import BoardModel, DocumentOptions, TextDocument
+from controller.http.models import BoardModel, DocumentOptions, TextDocument, UrlDocument
 from controller.http.multipart import Multipart, Part
 from controller.http.problems import Problem, described
 from controller.http.sniff import contradicts, declares_entities
@@ -47,7 +48,8 @@ OBJECTS = ("strategy", "floor", "price", "budget", "models")
         **described(
             "content-too-large", "unsupported-media-type", "unsupported-content-encoding", "media-type-mismatch",
             "validation-error", "invalid-filename", "document-unsafe", "invalid-json", "invalid-encoding",
-            "invalid-unicode", "duplicate-member", "json-too-deep", "invalid-multipart", *SLUGS,
+            "invalid-unicode", "duplicate-member", "json-too-deep", "invalid-multipart",
+            "url-not-allowed", *SLUGS,
         ),
     },
     openapi_extra={
@@ -56,7 +58,14 @@ OBJECTS = ("strategy", "floor", "price", "budget", "models")
             "required": True,
             "content": {
                 "multipart/form-data": {"schema": {"$ref": "#/components/schemas/FileDocument"}},
-                "application/json": {"schema": {"$ref": "#/components/schemas/TextDocument"}},
+                "application/json": {
+                    "schema": {
+                        "oneOf": [
+                            {"$ref": "#/components/schemas/TextDocument"},
+                            {"$ref": "#/components/schemas/UrlDocument"},
+                        ]
+                    }
+                },
             },
         }
     },
@@ -69,7 +78,7 @@ async def submit(request: Request) -> Response:
         raise Problem("unsupported-media-type", headers={"Accept-Post": ACCEPTED})
     async with in_turn(request) as turn:
         if declared == "application/json":
-            document = await _text_document(request, turn)
+            document = await _json_document(request, turn)
         else:
             document = await _file_document(request, _boundary(request), turn)
         once = turn.once(document.words) if turn.keyed else None
@@ -77,8 +86,13 @@ async def submit(request: Request) -> Response:
     return answer(view.show(), 202, {**made_at(view, turn), "Retry-After": "1"})
 
 
-async def _text_document(request: Request, turn: Turn) -> Submission:
-    given = validated(TextDocument, await read_json(request, accept=ACCEPTED))
+async def _json_document(request: Request, turn: Turn) -> Submission:
+    body = await read_json(request, accept=ACCEPTED)
+    if isinstance(body, dict) and "url" in body:
+        if "text" in body:
+            raise Problem("validation-error", errors=[("/url", "there may be a text or an address, not both")])
+        return await _url_document(request, validated(UrlDocument, body), turn)
+    given = validated(TextDocument, body)
     await _meet(request, given, turn)
     if declares_entities(given.text):
         raise Problem("document-unsafe")
@@ -87,6 +101,14 @@ async def _text_document(request: Request, turn: Turn) -> Submission:
     return _submission(
         request, given, text=given.text, filename=given.filename, declared_type="text/plain; charset=utf-8"
     )
+
+
+async def _url_document(request: Request, given: UrlDocument, turn: Turn) -> Submission:
+    await _meet(request, given, turn)
+    Egress(api_of(request).settings.egress_allow).check(given.url)
+    if given.filename is not None:
+        check_filename(given.filename)
+    return _submission(request, given, url=given.url, filename=given.filename)
 
 
 async def _file_document(request: Request, boundary: str, turn: Turn) -> Submission:

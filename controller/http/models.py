@@ -67,6 +67,13 @@ class TextDocument(DocumentOptions):
     filename: str | None = None
 
 
+class UrlDocument(DocumentOptions):
+    """A document to fetch: by a worker, over https, from a public address, following no redirects."""
+
+    url: Annotated[str, Field(json_schema_extra={"maxLength": 2048}, examples=["https://example.org/offer.pdf"])]
+    filename: str | None = None
+
+
 class FileDocument(DocumentOptions):
     """A file to analyse. In a form, lists are separated by commas; `strategy`, `floor`, `price` and `budget` are JSON, and
     so is `models` unless it is one word."""
