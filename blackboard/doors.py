@@ -80,8 +80,8 @@ class Call:
 
 COMMIT = Script(
     "commit",
-    ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "activity", "due", "blobs", "boards",
-     "once"),
+    ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "activity", "due", "blobs", "doomed",
+     "boards", "once"),
     ("board", "commit", "type", "by", "mode", "activation", "revision", "fence", "epoch", "note", "create", "body",
      "once_for", "checks", "agenda_checks", "writes", "agenda_writes", "head_fields", "dues", "blob_refs", "fork_fields"),
 )  # fmt: skip
@@ -110,6 +110,8 @@ RETIRE = Script(
     ),
     ("board",),
 )
+DOOM = Script("doom", ("blobs", "doomed"), ("sha256", "token", "ttl_ms", "keep_ms"))
+UNDOOM = Script("undoom", ("orphans", "doomed"), ("sha256", "token", "removed"))
 ADOPT = Script("adopt", ("head", "kin"), ("child", "parent", "most_children", "most_below"))
 PROJECTION = Script("projection", ("head", "entries", "values", "agenda"), ())
 ENTRY = Script("entry", ("entries", "values"), ("key",))
@@ -129,8 +131,8 @@ KEEP_KEY = Script(
 )
 
 SCRIPTS = (
-    COMMIT, CLAIM, RENEW, RETIRE, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, ONCE, HOLD, RELEASE, WIDEN, ATTEND, REGISTER,
-    ADMIT, KEEP_KEY,
+    COMMIT, CLAIM, RENEW, RETIRE, DOOM, UNDOOM, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, ONCE, HOLD, RELEASE, WIDEN,
+    ATTEND, REGISTER, ADMIT, KEEP_KEY,
 )  # fmt: skip
 
 
@@ -177,6 +179,16 @@ def renew(keys: Keys, *, board: str, activation: str, epoch: int, lease_ms: int)
 def retire(keys: Keys, *, board: str) -> Call:
     """`keys` must be made with the board's tenant, and with whether it is a child."""
     return RETIRE.of_board(keys, board)
+
+
+def doom(blobs: str, doomed: str, *, sha256: str, token: str, ttl_ms: int, keep_ms: int) -> Call:
+    """Answers doomed, referred or busy."""
+    return DOOM.on((blobs, doomed), sha256, token, ttl_ms, keep_ms)
+
+
+def undoom(orphans: str, doomed: str, *, sha256: str, token: str, removed: bool) -> Call:
+    """Answers 1, or 0 when the mark had lapsed."""
+    return UNDOOM.on((orphans, doomed), sha256, token, "1" if removed else "")
 
 
 def adopt(keys: Keys, *, child: str, parent: str, most_children: int, most_below: int) -> Call:

@@ -52,6 +52,12 @@ class Elsewhere:
         """The activation is over: its clock goes."""
         await self._asked(board, "DEL", keys.idle(board, activation))
 
+    async def forget(self, board: str) -> None:
+        """No clock of the board goes on."""
+        names = [name.decode() for name in await self._asked(board, "HKEYS", keys.keys_of(board).agenda)]
+        for first in range(0, len(names), 500):
+            await self._asked(board, "UNLINK", *(keys.idle(board, name) for name in names[first : first + 500]))
+
     async def _asked(self, board: str, *command: Any) -> Any:
         try:
             return await self._line(keys.partition_of(board)).issue(command)

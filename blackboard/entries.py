@@ -243,6 +243,8 @@ class Commit:
     """What the log record says besides the changes: reasons, errors, counts."""
     blobs: tuple[str, ...] = ()
     """SHA-256 of blobs this commit refers to."""
+    bytes: tuple[bytes, ...] = ()
+    """What is at hand of them: put again, should an erasure have removed it a moment ago."""
     note: bool = False
     """Whether a refusal is noted in the log (sources and people: yes; the controller's refusals are metrics)."""
     create: bool = False

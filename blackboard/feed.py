@@ -138,6 +138,8 @@ class Feed:
                     place = place_of(records[-1])
                     yield b"".join(map(encode, records))
                 elif generation == channel.generation:
+                    if channel.ended:
+                        return  # what was not read in time is gone with the board
                     await pulse.wait()
                 index = channel.find(place)
                 continue
@@ -224,6 +226,8 @@ class Feed:
                 records = await self._patiently(lambda: self._store.log(board, str(channel.place), count=PAGE))
                 if not channel.take(records):
                     await self._restart(channel)
+                elif not records and not channel.ended and await self._is_gone(board):
+                    channel.end()  # erased or retired before its last record was read
                 again = not channel.ended and (len(records) == PAGE or self._fetching[board])
         except StorageError:
             return  # the feed was told to end during an outage
@@ -232,6 +236,9 @@ class Feed:
             successor = self._channels.get(board)
             if successor is not None and successor is not channel:
                 self._fetch(successor)
+
+    async def _is_gone(self, board: str) -> bool:
+        return await self._patiently(lambda: self._store.head(board)) is None
 
     async def _restart(self, channel: Channel) -> None:
         found = await self._patiently(lambda: self._store.projection(channel.board))

@@ -23,6 +23,8 @@ key                        type    holds                                        
 `bb:{p}:children:<tenant>` zset    child board id -> creation, ms                    members: until the board is retired
 `bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
+`bb:{p}:doomed`            zset    blobs being removed (`going`, `by`), or removed a  members: 30 s while one is removed, ten
+                                   moment ago (`gone`) -> until when, ms             minutes after; the key no longer
 `bb:{p}:once:<name>`       string  a request that may be sent again: `busy|<nonce>`     while it is answered: 15 s, renewed
                                    while it is answered, then what it made              once it made a board: 24 h
 `bb:lease:<name>`          string  holder of a named lease                           its time to live
@@ -45,7 +47,7 @@ key                        type    holds                                        
 `bb:{llm}:ledger:<day>`    hash   call -> its line                                   90 days
 `bb:{llm}:calls:<whose>`   zset   a day's or a board's calls -> when they began, ms  90 days after the last call
 `bb:{llm}:sums:<whose>`    hash   a day's or a board's sums over lines of the ledger 90 days after the last call
-`bb:{llm}:board:<board>`   hash   questions asked for a board -> the call            30 days after the last call
+`bb:{llm}:board:<board>`   string `erased`: what is still asked for it is not kept     a day
 `bb:{llm}:probe:<server>`  string what a server was found to do                      a day
 `bb:{access}:asked:keys`    hash   since when keys are asked for; first keys put in  for ever: keys once asked for
                                    place                                             are asked for from then on
@@ -83,7 +85,7 @@ PRESENT = "bb:{workers}:present"
 SERVED = "bb:{workers}:served"
 SOURCES = "bb:sources"
 BOARD_PARTS = ("head", "entries", "values", "agenda", "leases", "commits", "log", "refs", "kin")
-PARTITION_PARTS = ("activity", "due", "blobs", "orphans")
+PARTITION_PARTS = ("activity", "due", "blobs", "orphans", "doomed")
 
 LLM_KINDS = (
     "answer", "flight", "landed", "limits", "permits", "queue", "tickets", "breaker", "spent", "rate", "pauses",
@@ -129,6 +131,7 @@ class Keys(NamedTuple):
     due: str
     blobs: str
     orphans: str
+    doomed: str
     boards: str
     once: str
 
@@ -195,6 +198,11 @@ def orphans(partition: int) -> str:
 def once(partition: int, name: str) -> str:
     """What a request that may be sent again came to."""
     return f"bb:{{{partition}}}:once:{name}"
+
+
+def doomed(partition: int) -> str:
+    """The sorted set of blobs that are being removed, or were a moment ago."""
+    return f"bb:{{{partition}}}:doomed"
 
 
 def progress(board: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from copy import deepcopy
 
 from blackboard import keys, steps
 from blackboard.blobs import Blobs
 from blackboard.board import Board
+from blackboard.doom import REMEMBERED_MS, Mark, assured
 from blackboard.entries import Answer, Claimed, Commit, Mismatch
 from blackboard.errors import UsageError
 from blackboard.events import LogRecord
@@ -18,7 +19,7 @@ from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
 from blackboard.presence import Presence
 from blackboard.steps import Shelf
 from blackboard.wire import merge_page, page_commands
-from blackboard.writing import prepare, referred
+from blackboard.writing import Prepared, prepare, referred
 
 Listener = Callable[[str, LogRecord], None]
 
@@ -44,6 +45,10 @@ class MemoryStore:
         self._orphans: dict[int, set[str]] = {}
         self._asked: dict[tuple[int, str], tuple[str, int]] = {}
         """Requests that may be sent again: what is known of each, and until when."""
+        self._going: set[str] = set()
+        """Blobs that are being removed."""
+        self._gone: dict[str, tuple[int, int]] = {}
+        """Blobs that were removed: how often, and until when that is of interest."""
         self._present: dict[tuple[str, ...], int] = {}
         self._served: dict[str, int] = {}
         self._listeners: list[Listener] = []
@@ -69,15 +74,24 @@ class MemoryStore:
     async def commit(self, board: str, commit: Commit) -> Answer:
         """See ports.Store."""
         prepared = await prepare(commit, self.blobs)
-        shelf, once, now = self._shelf(board), commit.once, self._clock()
-        if once is not None and commit.id not in shelf.commits:
+        return await assured(self.blobs, commit, lambda seen: self._step(board, prepared, seen))
+
+    async def _step(self, board: str, prepared: Prepared, seen: Mapping[str, str]) -> Answer | list[Mark]:
+        shelf, once, now = self._shelf(board), prepared.commit.once, self._clock()
+        if once is not None and prepared.commit.id not in shelf.commits:
             held, until = self._asked.get((keys.partition_of(board), once.name), ("", 0))
             if until > now and held != f"busy|{once.nonce}":
                 return Answer("conflict", shelf.board.revision, now, mismatches=(Mismatch("once", "", ""),))
-        outcome, record = steps.commit(shelf, prepared, now)
+        marks = [mark for mark in map(self._mark, prepared.blobs) if mark and seen.get(mark.sha256, "") != mark.mark]
+        try:
+            outcome, record = steps.commit(shelf, prepared, now, unsure=bool(marks))
+        except steps.Unsure:
+            return marks
         if once is not None and outcome.answer.ok and not outcome.answer.already:
             kept = f"done|{once.fingerprint}|{board}|{outcome.answer.revision}"
             self._asked[keys.partition_of(board), once.name] = (kept, now + once.keep_ms)
+        if not outcome.answer.ok:
+            await asyncio.gather(*map(self._remove, prepared.put))
         if shelf.board.revision:
             self._shelves[board] = shelf
         if record is not None:
@@ -183,6 +197,10 @@ class MemoryStore:
         self._asked[partition, name] = (f"busy|{nonce}", self._clock() + ttl_ms)
         return "mine"
 
+    async def below(self, top: str) -> dict[str, str]:
+        """See ports.Store."""
+        return dict(self._shelf(top).kin)
+
     async def now(self) -> int:
         """See ports.Store."""
         return self._clock()
@@ -255,16 +273,45 @@ class MemoryStore:
         await self.collect(partition)
         return True
 
+    async def erase(self, board: str) -> bool:
+        """See ports.Store."""
+        shelf = self._shelf(board)
+        if shelf.board.revision and not shelf.board.ended:
+            return False
+        self._shelves.pop(board, None)
+        for sha256 in sorted(shelf.blobs):
+            await self._remove(sha256)
+        return True
+
+    def _mark(self, sha256: str) -> Mark | None:
+        if sha256 in self._going:
+            return Mark(sha256, None)
+        mark, until = self._gone.get(sha256, (0, 0))
+        return Mark(sha256, str(mark)) if until > self._clock() else None
+
+    def _is_wanted(self, sha256: str) -> bool:
+        return any(sha256 in shelf.blobs for shelf in self._shelves.values())
+
+    async def _remove(self, sha256: str) -> None:
+        if sha256 in self._going or self._is_wanted(sha256):
+            return
+        self._going.add(sha256)
+        self._gone[sha256] = (self._gone.get(sha256, (0, 0))[0] + 1, self._clock() + REMEMBERED_MS)
+        try:
+            await self.blobs.delete(sha256)
+        finally:
+            self._going.discard(sha256)
+
     async def collect(self, partition: int) -> int:
         """See ports.Store."""
         removed = 0
         for sha256 in sorted(self._orphans.get(partition, ())):
             age = await self.blobs.age(sha256)
-            wanted = any(sha256 in shelf.blobs for shelf in self._shelves.values())
+            wanted = self._is_wanted(sha256)
             if age is not None and not wanted and age < self._grace:
                 continue
             if age is not None and not wanted:
-                await self.blobs.delete(sha256)
+                await self._remove(sha256)
                 removed += 1
             self._orphans[partition].discard(sha256)
         return removed

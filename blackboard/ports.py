@@ -114,6 +114,9 @@ class Store(Protocol):
         Answers `mine`, `busy`, or what the request came to: `done|fingerprint|board|revision`.
         """
 
+    async def below(self, top: str) -> dict[str, str]:
+        """The boards below a top-level board -> their parents; those with a place reserved included."""
+
     async def now(self) -> int:
         """The server's clock, milliseconds since 1970."""
 
@@ -137,6 +140,12 @@ class Store(Protocol):
 
     async def retire(self, board: str) -> bool:
         """Remove an ended board with all its keys in one step, then blobs nothing refers to. False if it has not ended."""
+
+    async def erase(self, board: str) -> bool:
+        """As `retire`, but blobs that nothing else refers to go at once, with no grace. False if it has not ended.
+
+        A commit of the same bytes meanwhile is refused until they are there again: BlobErased, a StorageUnavailable.
+        """
 
     async def collect(self, partition: int) -> int:
         """Remove the partition's blobs that no board refers to and whose grace is over; how many. For the sweeper."""

@@ -46,8 +46,15 @@ class Shelf:
     """Boards below this one -> their parents."""
 
 
-def commit(shelf: Shelf, prepared: Prepared, now: int) -> tuple[Outcome, LogRecord | None]:
-    """The outcome, and the record or note that was logged. A board of revision 0 does not exist."""
+class Unsure(Exception):
+    """Nothing else is wrong with a commit, but blobs that it refers to may not be there."""
+
+
+def commit(shelf: Shelf, prepared: Prepared, now: int, *, unsure: bool = False) -> tuple[Outcome, LogRecord | None]:
+    """The outcome, and the record or note that was logged. A board of revision 0 does not exist.
+
+    `unsure`: whether its blobs are in doubt; raises Unsure where that would be all.
+    """
     asked, board = prepared.commit, shelf.board
     if asked.id and (known := shelf.commits.get(asked.id)):
         return _remembered(known), None
@@ -67,6 +74,8 @@ def commit(shelf: Shelf, prepared: Prepared, now: int) -> tuple[Outcome, LogReco
         refusal = Answer("conflict", board.revision, now, mismatches=mismatches)
     if refusal is not None:
         return _refuse(shelf, prepared, Outcome(refusal, incarnation), noted)
+    if unsure:
+        raise Unsure
     wrote, bases = _plan(board, prepared)
     answer = Answer("committed", board.revision + 1, now, wrote)
     outcome = Outcome(answer, asked.head.get("incarnation", incarnation), bases)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
@@ -16,14 +17,18 @@ from blackboard.board import Board
 from blackboard.changes import ChangeReader
 from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender, Sender, resent
 from blackboard.connect import check_server, connect
+from blackboard.doom import Mark, Removals, assured, marks_of
 from blackboard.entries import Answer, Claimed, Commit
-from blackboard.errors import OutcomeUnknown, StorageUnavailable, UsageError
+from blackboard.errors import OutcomeUnknown, StorageError, StorageUnavailable, UsageError
 from blackboard.events import LogRecord, from_stream
 from blackboard.pipe import Pipe
 from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
 from blackboard.presence import Presence
 from blackboard.progress import ProgressHub
-from blackboard.writing import parse_answer, prepare, record_of, referred
+from blackboard.writing import Outcome, Prepared, parse_answer, prepare, record_of, referred
+
+REMOVED_AT_ONCE = 16
+"""Blobs of an erased board; each asks every partition."""
 
 Listener = Callable[[str, LogRecord], None]
 
@@ -58,6 +63,7 @@ class RedisStore:
             line = Pipe(commands.connection_pool)
             self._new_line = lambda: line
             self.reads = PoolSender(blocking.connection_pool)
+        self._removals = Removals(self.line, blobs, partitions)
         self._changes = ChangeReader(self.reads, cluster=cluster)
         self._listeners: list[Listener] = []
         self._hub = ProgressHub(blocking)
@@ -84,18 +90,29 @@ class RedisStore:
         if commit.create and not self._widened:
             await self._read(self.line(0).run(doors.widen(keys.PARTITIONS, count=self.partitions)))
             self._widened = True
-        call = wire.commit_call(board, prepared)
+        outcome = await assured(self.blobs, commit, lambda seen: self._step(board, prepared, seen))
+        if not outcome.answer.ok:
+            await self._unkeep(prepared)
+        elif self._listeners and not outcome.answer.already:
+            self._tell(board, record_of(prepared, outcome))
+        return outcome.answer
+
+    async def _step(self, board: str, prepared: Prepared, seen: Mapping[str, str]) -> Outcome | list[Mark]:
+        call = wire.commit_call(board, prepared, seen)
         line = self._of(board)
         try:
-            text: bytes = await (resent(lambda: line.run(call)) if commit.id else line.run(call))
+            reply: bytes = await (resent(lambda: line.run(call)) if prepared.commit.id else line.run(call))
         except ResponseError as error:
             if str(error).startswith("TWICE "):
                 raise UsageError(f"a commit puts {str(error)[6:]} twice") from error
             raise
-        outcome = parse_answer(text.decode())
-        if self._listeners and outcome.answer.ok and not outcome.answer.already:
-            self._tell(board, record_of(prepared, outcome))
-        return outcome.answer
+        text = reply.decode()
+        return marks_of(text) if text.startswith("doomed|") else parse_answer(text)
+
+    async def _unkeep(self, prepared: Prepared) -> None:
+        """Of a refused commit no large value stays behind, least of all where its board was erased."""
+        with suppress(StorageError):
+            await asyncio.gather(*(self._removals.remove(sha256) for sha256 in prepared.put))
 
     async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
         """See ports.Store."""
@@ -186,6 +203,11 @@ class RedisStore:
         reply: bytes = await resent(lambda: line.run(call))
         return reply.decode()
 
+    async def below(self, top: str) -> dict[str, str]:
+        """See ports.Store."""
+        kin = wire.texts(await self._read(self._of(top).issue(("HGETALL", keys.keys_of(top).kin))))
+        return {board: parent for board, parent in kin.items() if not board.startswith("#")}
+
     async def now(self) -> int:
         """See ports.Store."""
         seconds, micros = await self._read(self.line(0).issue(("TIME",)))
@@ -223,39 +245,31 @@ class RedisStore:
 
     async def retire(self, board: str) -> bool:
         """See ports.Store. True as well when the board is gone already."""
-        head = await self.head(board)
-        if head is None:
-            return True
-        of = keys.keys_of(board, head.get("tenant", ""), "opened_by" in head)
-        if await self._of(board).run(doors.retire(of, board=board)) == 0:
+        if not await self._retire(board):
             return False
         await self.collect(keys.partition_of(board))
         return True
 
+    async def erase(self, board: str) -> bool:
+        """See ports.Store."""
+        refs: list[bytes] = await self._read(self._of(board).issue(("SMEMBERS", keys.keys_of(board).refs)))
+        if not await self._retire(board):
+            return False
+        for first in range(0, len(refs), REMOVED_AT_ONCE):
+            some = refs[first : first + REMOVED_AT_ONCE]
+            await asyncio.gather(*(self._removals.remove(sha256.decode()) for sha256 in some))
+        return True
+
+    async def _retire(self, board: str) -> bool:
+        head = await self.head(board)
+        if head is None:
+            return True
+        of = keys.keys_of(board, head.get("tenant", ""), "opened_by" in head)
+        return bool(await self._of(board).run(doors.retire(of, board=board)))
+
     async def collect(self, partition: int) -> int:
         """See ports.Store."""
-        line = self.line(partition)
-        orphans: list[bytes] = await self._read(line.issue(("ZRANGE", keys.orphans(partition), 0, 255)))
-        if not orphans:
-            return 0
-        most = await self._read(self.line(0).run(doors.widen(keys.PARTITIONS, count=self.partitions)))
-        removed = 0
-        for sha256 in (orphan.decode() for orphan in orphans):
-            age = await self.blobs.age(sha256)
-            if age is not None:
-                if await self._referred(sha256, most):
-                    age = None
-                elif age >= self._grace:
-                    await self.blobs.delete(sha256)
-                    removed += 1
-                    age = None
-            if age is None:
-                await line.issue(("ZREM", keys.orphans(partition), sha256))
-        return removed
-
-    async def _referred(self, sha256: str, partitions: int) -> bool:
-        asked = (self._read(self.line(p).issue(("HEXISTS", keys.blobs(p), sha256))) for p in range(partitions))
-        return any(await asyncio.gather(*asked))
+        return await self._removals.collect(partition, self._grace)
 
     async def publish(self, board: str, message: bytes) -> None:
         """See ports.Store."""

@@ -17,8 +17,8 @@ from blackboard.presence import Presence
 from blackboard.writing import Prepared, Stored
 
 
-def commit_call(board: str, prepared: Prepared) -> Call:
-    """The step that makes a prepared commit."""
+def commit_call(board: str, prepared: Prepared, seen: Mapping[str, str]) -> Call:
+    """The step that makes a prepared commit. `seen`: blobs that were there after a removal -> its mark (blackboard.doom)."""
     commit = prepared.commit
     fence, epoch = commit.fence if commit.fence else ("", "")
     writes: list[tuple[Argument, ...]] = []
@@ -53,7 +53,7 @@ def commit_call(board: str, prepared: Prepared) -> Call:
         agenda_writes=[(id, record, "" if due is None else due) for id, record, due in prepared.agenda],
         head_fields=tuple(commit.head.items()),
         dues=[(name, "" if delay is None else delay) for name, delay in commit.due],
-        blob_refs=[(sha256,) for sha256 in prepared.blobs],
+        blob_refs=[(sha256, seen.get(sha256, "")) for sha256 in prepared.blobs],
         fork_fields=fork,
     )
 

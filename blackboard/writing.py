@@ -53,6 +53,8 @@ class Prepared:
     writes: tuple[Stored | Retract, ...]
     agenda: tuple[tuple[str, bytes, int | None], ...]
     blobs: tuple[str, ...]
+    put: tuple[str, ...] = ()
+    """Of the blobs, those that hold values of this commit."""
 
 
 def reference(sha256: str, size: int) -> bytes:
@@ -70,17 +72,18 @@ async def prepare(commit: Commit, blobs: Putter) -> Prepared:
     """Raises UsageError for words the stored forms cannot hold, and what the blob store raises."""
     _check(commit)
     writes: list[Stored | Retract] = []
-    refs = list(commit.blobs)
+    refs, put = list(commit.blobs), []
     for write in commit.writes:
         if isinstance(write, Retract):
             writes.append(write)
             continue
         # A value that merely looks like a reference is moved too: else anyone could read any blob through one.
         if len(write.value) > INLINE or referred(write.value):
-            refs.append(await blobs.put(write.value))
-            writes.append(_stored(write, reference(refs[-1], len(write.value))))
+            put.append(await blobs.put(write.value))
+            writes.append(_stored(write, reference(put[-1], len(write.value))))
         else:
             writes.append(_stored(write, write.value))
+    refs.extend(put)
     if commit.fork is not None:
         refs.extend(found for value in commit.fork.values.values() if (found := referred(value)))
     return Prepared(
@@ -89,6 +92,7 @@ async def prepare(commit: Commit, blobs: Putter) -> Prepared:
         tuple(writes),
         tuple((write.activation.id, bytes(write.activation), write.due_ms) for write in commit.agenda),
         tuple(dict.fromkeys(refs)),
+        tuple(put),
     )
 
 

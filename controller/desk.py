@@ -146,7 +146,7 @@ class Desk:
     async def submit(self, document: Submission) -> BoardView:
         """Make a board for a document. Raises InvalidValue, see `check`."""
         sources = self.check(document)
-        first, blobs = await self._first(document)
+        first, blobs, at_hand = await self._first(document)
         chance = secrets.token_hex(22)  # one call for both: a system call each is felt at thousands a second
         head = {
             "status": "open",
@@ -174,22 +174,24 @@ class Desk:
             due=self._due(head),
             blobs=blobs,
             once=document.once,
+            bytes=at_hand,
         )
         board = self._new_id(document.tenant, document.once)
         answer = _settled(await self._store.commit(board, commit))
         return BoardView(board, {**head, "created": str(answer.at), "revision": str(answer.revision)})
 
-    async def _first(self, document: Submission) -> tuple[Put, tuple[str, ...]]:
-        """The entry a board begins with, and the blobs it refers to."""
+    async def _first(self, document: Submission) -> tuple[Put, tuple[str, ...], tuple[bytes, ...]]:
+        """The entry a board begins with, the blobs it refers to, and those of them whose bytes are at hand."""
         if document.url is not None:
             address = Address(url=document.url, filename=document.filename)
-            return Put(ADDRESS, orjson.dumps(address.model_dump())), ()
+            return Put(ADDRESS, orjson.dumps(address.model_dump())), (), ()
         sha256, size = document.sha256, document.size
+        at_hand: tuple[bytes, ...] = ()
         if document.text is not None:
             data = document.text.encode()
-            sha256, size = await self._blobs.put(data), len(data)
+            sha256, size, at_hand = await self._blobs.put(data), len(data), (data,)
         upload = Upload(sha256=sha256, size=size, filename=document.filename, declared_type=document.declared_type)
-        return Put(UPLOAD, orjson.dumps(upload.model_dump())), (sha256,)
+        return Put(UPLOAD, orjson.dumps(upload.model_dump())), (sha256,), at_hand
 
     def _new_id(self, tenant: str, once: Once | None) -> str:
         return self._store.new_id(tenant) if once is None else new_board_id(once.partition)

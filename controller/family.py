@@ -11,11 +11,13 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
 
 from blackboard.blobs import BlobCorrupt, BlobMissing
 from blackboard.entries import UNDER_WAY, Activation, Commit, Header, Put
+from blackboard.errors import BoardGone
 from blackboard.events import ENDED
 from blackboard.keys import BOARD_ID
 from blackboard.levels import Child
@@ -62,11 +64,19 @@ async def renewed(store: Store, child: Child, parent: str, tenant: str) -> Child
     return ended_child(child, head, title)
 
 
+class Erasing(Protocol):
+    """Erases boards: controller.erasure."""
+
+    async def erase(self, board: str, by: str, *, tenant: str) -> None:
+        """Raises BoardGone, StorageError."""
+
+
 class Family:
     """Does a controller's duties between boards. Every method may raise StorageError; all may be repeated."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, eraser: Erasing | None = None) -> None:
         self._store = store
+        self._eraser = eraser
         self._settings = settings
 
     async def tend(self, plan: Plan, seen: Seen, *, ended: bool, fresh: bool) -> None:
@@ -170,6 +180,11 @@ class Family:
         """End a child that nobody wants: its parent has ended or is gone, or does not know it and never will."""
         parent = plan.head["opened_by"]
         head = await self._store.head(parent)
+        if head is None and self._eraser is not None:
+            # Boards are retired after those below them: the parent was erased while this one was being opened.
+            with suppress(BoardGone):
+                await self._eraser.erase(plan.board, f"{BY_PARENT}{parent}", tenant=plan.head.get("tenant", ""))
+            return
         if head is None or head.get("status") in ENDED:
             await self._cancel(plan.board, parent)
             return

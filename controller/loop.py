@@ -24,7 +24,7 @@ from blackboard.contract import Source
 from blackboard.errors import StorageError
 from blackboard.events import LogRecord
 from blackboard.ports import Change, Due, Store
-from controller.family import Family, has_kin
+from controller.family import Erasing, Family, has_kin
 from controller.queue import Queue
 from controller.settings import Settings
 from controller.turns import Desk, Meet, Turns
@@ -52,6 +52,7 @@ class Controller:
         with_store: bool,
         most_boards: int = 4096,
         meet: Meet | None = None,
+        eraser: Erasing | None = None,
     ) -> None:
         """`with_store`: the queue's commands travel on the store's own connection, in the order they are issued."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -61,7 +62,7 @@ class Controller:
         self._turns = Turns(
             store=store, queue=queue, sources=sources, settings=settings, with_store=with_store, meet=meet
         )
-        self._family = Family(store, settings)
+        self._family = Family(store, settings, eraser)
         self._desks: OrderedDict[str, Desk] = OrderedDict()
         self._most = most_boards
         self._ended: OrderedDict[str, None] = OrderedDict()

@@ -19,10 +19,12 @@ from blackboard.board import Board
 from blackboard.entries import Activation, Commit, Put, is_shadow
 from blackboard.errors import PermanentFailure, TransientFailure
 from blackboard.filenames import plain_filename
+from blackboard.events import ENDED
 from blackboard.keys import derived_board_id
 from blackboard.levels import Child, Upload
 from blackboard.ports import Store
 from controller.desk import Desk, Putter, Submission
+from controller.erasure import ending_commit
 from controller.family import renewed
 from controller.kin import BY_PARENT, children_of
 from controller.policy import Policy, policy_of
@@ -200,9 +202,23 @@ class Openings:
             writes=(Put(UPLOAD, orjson.dumps(upload.model_dump())),),
             due=(("check", self._opener.settings.check_ms),),
             blobs=(wanted.sha256,),
+            bytes=(data,),
         )
         if not (await self._opener.store.commit(board, commit)).ok:
             raise TransientFailure(f"the board for {name!r} could not be made")
+        await self._undo_if_erased(parent.id, board)
+
+    async def _undo_if_erased(self, parent: str, board: str) -> None:
+        """Whoever erases a board erases those below it that there are: one that came a moment later undoes itself."""
+        store = self._opener.store
+        above = await store.head(parent)
+        if above is not None and above.get("status") not in ENDED:
+            return
+        by = f"{BY_PARENT}{parent}"
+        await store.commit(board, ending_commit(by, "its parent has ended", self._opener.settings.retention_s))
+        if above is None or await store.head(parent) is None:
+            await store.erase(board)
+        raise TransientFailure("its board has ended")
 
 
 def _depth(board: Board) -> int:

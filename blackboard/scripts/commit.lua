@@ -1,14 +1,15 @@
 -- commit: checks, writes and one log record of a board, all or nothing
--- keys: head entries values agenda leases commits log refs activity due blobs boards once
+-- keys: head entries values agenda leases commits log refs activity due blobs doomed boards once
 -- args: board commit type by mode activation revision fence epoch note create body once_for checks agenda_checks writes agenda_writes head_fields dues blob_refs fork_fields
 --       once_for: "", or nonce|fingerprint|milliseconds: the request that is answered, see once.lua
 --       the last eight are lists: a count, then that many of
 --       checks: key version | agenda_checks: activation status epoch | writes: "p" key value digest size confidence pin, or "r" key owner
 --       agenda_writes: activation record due, "" for none | head_fields: name value | dues: name delay, "" to remove
---       blob_refs: sha256 | fork_fields: field bytes, fields named as in the log: e:key v:key a:activation
+--       blob_refs: sha256 mark, of the removal that it was put after, or "" | fork_fields: field bytes, fields named as in the log: e:key v:key a:activation
 -- answers: committed conflict fenced closed gone, each as `status|revision|at|incarnation` and a line per write or mismatch;
+--          doomed, with a line `going|sha256|` or `gone|sha256|mark` for each blob that is not known to be there;
 --          a remembered one begins with `already|`
-local head, entries, values, agenda, leases, commits, log, refs, activity, due, blobs, boards, once = unpack(KEYS)
+local head, entries, values, agenda, leases, commits, log, refs, activity, due, blobs, doomed, boards, once = unpack(KEYS)
 local MOST_NOTES, MOST_FIELDS = 100, 7000
 local ENDED = { completed = true, failed = true, cancelled = true }
 
@@ -110,7 +111,7 @@ for row = 1, tonumber(take()) do
   wanted[#wanted + 1] = writes[row][2]
   if width == 7 and (mode == 'source' or mode == 'reviser') then wanted[#wanted + 1] = writes[row][2] .. '~' .. by end
 end
-local agenda_writes, head_fields, dues, blob_refs, fork_fields = list(3), list(2), list(2), list(1), list(2)
+local agenda_writes, head_fields, dues, blob_refs, fork_fields = list(3), list(2), list(2), list(2), list(2)
 local headers = create == '1' and {} or fetch(entries, wanted)
 
 local mismatches = {}
@@ -133,6 +134,31 @@ for _, check in ipairs(agenda_checks) do
   if actual ~= expected then table.insert(mismatches, { 'agenda:' .. check[1], expected, actual }) end
 end
 if #mismatches > 0 then return refuse('conflict', mismatches) end
+
+-- Whoever put a blob, or found it there, may have done so before it was removed.
+local function unsure()
+  local names, lines = {}, {}
+  for _, blob in ipairs(blob_refs) do
+    names[#names + 1] = 'going ' .. blob[1]
+    names[#names + 1] = 'gone ' .. blob[1]
+  end
+  for first = 1, #names, PORTION do
+    local marks = redis.call('ZMSCORE', doomed, unpack(names, first, math.min(first + PORTION - 1, #names)))
+    for at = 1, #marks, 2 do
+      local blob = blob_refs[(first + at) / 2]
+      if marks[at] and tonumber(marks[at]) > tonumber(now) then
+        lines[#lines + 1] = 'going|' .. blob[1] .. '|'
+      elseif marks[at + 1] and tonumber(marks[at + 1]) > tonumber(now) and marks[at + 1] ~= blob[2] then
+        lines[#lines + 1] = 'gone|' .. blob[1] .. '|' .. marks[at + 1]
+      end
+    end
+  end
+  return lines
+end
+if #blob_refs > 0 then
+  local lines = unsure()
+  if #lines > 0 then return answer('doomed', lines) end
+end
 
 for _, field in ipairs(fork_fields) do
   if string.sub(field[1], 1, 2) == 'e:' then headers[string.sub(field[1], 3)] = field[2] end
@@ -278,6 +304,8 @@ each('ZADD', due, scheduled)
 if create == '1' then redis.call('ZADD', boards, now, board) end
 for _, blob in ipairs(blob_refs) do
   if redis.call('SADD', refs, blob[1]) == 1 then redis.call('HINCRBY', blobs, blob[1], 1) end
+  -- It was put again: from now on it is referred to, and who comes later will find it.
+  if blob[2] ~= '' then redis.call('ZREM', doomed, 'gone ' .. blob[1]) end
 end
 for _, field in ipairs(head_fields) do set('h', field[1], field[2]) end
 each('HSET', entries, sets.e)

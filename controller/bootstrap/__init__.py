@@ -27,6 +27,7 @@ from controller.access import Gate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
+from controller.erasure import Eraser, WakeUpTraces
 from controller.key_gate import KeyGate
 from controller.keyring import Keyring
 from controller.load import Load
@@ -38,7 +39,10 @@ from controller.remote.work import Work
 from controller.settings import Settings
 from controller.staff import Staff
 from knowledge_sources.llm.accounts import Books
+from knowledge_sources.llm.answers import KeptAnswers
 from knowledge_sources.llm.condition import ModelCondition
+from knowledge_sources.llm.flight import Flights
+from knowledge_sources.llm.ledger import RedisLedger
 from knowledge_sources.llm.looking import parts_of
 from knowledge_sources.llm.settings import ModelSettings, read_settings
 
@@ -72,6 +76,7 @@ class Service:
     gate: Gate
     keyring: Keyring
     load: Load
+    eraser: Eraser
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -166,6 +171,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     return Service(
         settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition,
         gate=KeyGate(keyring, settings.limit_requests_per_minute), keyring=keyring, load=load,
+        eraser=_eraser(settings, store, queue, asked, stack),
     )  # fmt: skip
 
 
@@ -176,6 +182,14 @@ def _load_of(line: Coalescer, store: RedisStore, directory: Directory, settings:
         return [(source.name, source.version) for source in directory.known]
 
     return QueueLoads(line, known, store.presence, limit=settings.queue_limit)
+
+
+def _eraser(settings: Settings, store: RedisStore, queue: Queue, asked: ModelSettings, stack: AsyncExitStack) -> Eraser:
+    answers = KeptAnswers(Flights(store.line(0), store.reads), store.blobs, keep_s=asked.answers_s)
+    stack.push_async_callback(answers.close)
+    # The answers first: they see to it that the ledger keeps nothing of what is still under way.
+    traces = (answers, RedisLedger(store.line(0)), Elsewhere(store.line), WakeUpTraces(store, queue))
+    return Eraser(store, traces, retention_s=settings.retention_s)
 
 
 def condition_of(models: ModelSettings | None = None, line: Coalescer | None = None) -> Condition:
@@ -245,6 +259,7 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
         settings=service.settings,
         with_store=not _apart(service.settings),
         meet=service.directory.meet,
+        eraser=service.eraser,
     )
     service.controller = controller
     await _run(controller.serve(), controller.stop, stack)

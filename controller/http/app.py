@@ -25,6 +25,7 @@ from controller.http import (
     capabilities,
     documents,
     entries,
+    erasure,
     events,
     health,
     keys,
@@ -101,8 +102,8 @@ def create_app(service: Api) -> FastAPI:
     )
     app.state.api = service
     resources = (
-        documents, boards, backfills, report, entries, events, activations, remote, sources, blobs, spending,
-        capabilities, health, keys,
+        documents, boards, backfills, report, entries, erasure, events, activations, remote, sources, blobs,
+        spending, capabilities, health, keys,
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.

@@ -21,6 +21,7 @@ from controller.access import ANYBODY, Caller, Gate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
+from controller.erasure import Eraser
 from controller.http.problems import Problem
 from controller.keyring import Keyring
 from controller.load import Load
@@ -78,6 +79,8 @@ class Api(Protocol):
     def keyring(self) -> Keyring: ...
     @property
     def load(self) -> Load: ...
+    @property
+    def eraser(self) -> Eraser: ...
     @property
     def settings(self) -> Settings: ...
     @property

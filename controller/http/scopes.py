@@ -20,6 +20,7 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "boards.cancel": "submit",
     "boards.retry": "submit",
     "boards.backfill": "submit",
+    "boards.erase": "admin",
     "boards.approve": "contribute",
     "entries.list": "read",
     "entries.get": "read",

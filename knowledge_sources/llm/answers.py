@@ -80,6 +80,7 @@ class KeptAnswers:
 
     async def forget(self, board: str) -> None:
         """See ports.Answers. Raises StorageError where it could not be done; it may then be done again."""
+        await self._flights.erase(board)
         for tenant, key in await self._files.asked_by(board):
             alone = not await self._files.is_shared(tenant, key, board)
             if alone:
@@ -190,17 +191,19 @@ class KeptAnswers:
                 log.warning("answer.unkept", key=key, error=str(error))
         if token is not None and not await self._front(key, token, sealed, self._keep_s if noted else UNNOTED_S):
             await self._flights.leave(key, token)
-        if noted and caller.board:
-            await self._undo_if_erased(key, caller)
+        if caller.board:
+            await self._undo_if_erased(key, caller, noted=noted)
         self._tidy_by_and_by()
         return reply
 
-    async def _undo_if_erased(self, key: str, caller: Caller) -> None:
-        """See `forget`."""
+    async def _undo_if_erased(self, key: str, caller: Caller, *, noted: bool) -> None:
+        """See `forget`. A source may ask on for a few seconds before it learns that its board is gone."""
         try:
-            if not await self._files.is_noted(caller.tenant, caller.board, key):
+            erased = await self._flights.is_erased(caller.board)
+            if erased or (noted and not await self._files.is_noted(caller.tenant, caller.board, key)):
                 await self._files.remove(word_of(caller.tenant), key)
                 await self._flights.drop(key)
+                await self._files.unnote(word_of(caller.tenant), key, caller.board)
         except (StorageError, RedisError) as error:
             log.warning("answer.unchecked", key=key, error=str(error))
 

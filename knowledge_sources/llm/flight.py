@@ -30,6 +30,7 @@ SCRIPTS = (JOIN, RENEW, END)
 TTL_S = 20.0
 LANDED = keys.llm("landed", "all")
 BLOCK_MS = 1000
+ERASED_S = 86_400
 AGAIN_S = 0.5
 """Before a stream that could not be read is read again."""
 
@@ -75,6 +76,14 @@ class Flights:
     async def drop(self, key: str) -> None:
         """Forget the kept answer."""
         await self._run(("DEL", _named(key)[0]))
+
+    async def erase(self, board: str) -> None:
+        """From now on, and for longer than anything is under way, nothing that is asked for a board is kept."""
+        await self._run(("SET", keys.llm("board", board), "erased", "EX", ERASED_S))
+
+    async def is_erased(self, board: str) -> bool:
+        """Whether a board was erased lately."""
+        return bool(await self._run(("EXISTS", keys.llm("board", board))))
 
     async def first(self, name: str, ttl_s: float) -> bool:
         """Whether we are the first of the fleet, in so many seconds, to take a named lease."""

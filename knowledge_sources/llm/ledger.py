@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import orjson
@@ -25,10 +25,11 @@ from knowledge_sources.llm.ports import Endpoint, Row
 
 ENTER = Script(
     "enter",
-    ("rows", "order", "board_order", "sums", "board_sums"),
-    ("id", "at", "place", "keep_ms", "mode", "figures", "cells", "line"),
+    ("rows", "order", "board_order", "sums", "board_sums", "erased"),
+    ("id", "at", "place", "keep_ms", "mode", "figures", "cells", "line", "bare"),
     "knowledge_sources.llm",
 )
+SCRUB = Script("scrub", ("rows",), ("id", "bare"), "knowledge_sources.llm")
 KEEP_MS: Final = 90 * 86_400_000
 AGAIN_S = 5.0
 MOST_SAID = 500
@@ -143,6 +144,26 @@ class RedisLedger:
         found = [(day, id) for day, _, id in (place.partition("|") for place in places)]
         return await self._lines(found), cursor
 
+    async def forget(self, board: str) -> None:
+        """Of an erased board's lines keep the figures alone, and what adds up over boards. Raises StorageError.
+
+        Lines that are written later are kept so from the start: see `Flights.erase`, which comes first.
+        """
+        order, after = keys.llm("calls", f"board:{board}"), 0
+        while members := await self._line.issue(("ZRANGE", order, after, after + 199)):
+            places = [(day, id) for day, _, id in (member.decode().partition("|") for member in members)]
+            rows = await self._lines(places)
+            days = {id: day for day, id in places}
+            await asyncio.gather(
+                *(
+                    self._run(SCRUB.of(keys.llm("ledger", days[row.id]), row.id, _packed(_bare(row), row.at)))
+                    for row in rows
+                )
+            )
+            after += len(members)
+        whose = f"board:{board}"
+        await self._line.issue(("UNLINK", *(keys.llm(kind, whose) for kind in ("calls", "sums", "spent"))))
+
     async def sums(self, day: str) -> list[Sum]:
         """A day's: by tenant, source, model and outcome, and by tenant, board and outcome. Raises StorageUnavailable."""
         return _sums(await self._line.issue(("HGETALL", keys.llm("sums", f"day:{day}"))))
@@ -183,6 +204,7 @@ def _enter(mode: str, row: Row, *, at: int | None = None) -> Call:
         keys.llm("calls", f"board:{caller.board}"),
         keys.llm("sums", f"day:{day}"),
         keys.llm("sums", f"board:{caller.board}"),
+        keys.llm("board", caller.board),
     )
     place = f"{day}|{row.id}" if caller.board else ""
     cells = (
@@ -190,7 +212,14 @@ def _enter(mode: str, row: Row, *, at: int | None = None) -> Call:
         *((_cell("b", caller.tenant, caller.board, row.outcome),) if caller.board else ()),
     )
     figures = ",".join(map(str, Figures.of(row).words()))
-    return ENTER.on(own, row.id, at, place, KEEP_MS, mode, figures, CELL.join(cells), _packed(row, at))
+    bare = _packed(_bare(row), at) if caller.board else b""
+    return ENTER.on(own, row.id, at, place, KEEP_MS, mode, figures, CELL.join(cells), _packed(row, at), bare)
+
+
+def _bare(row: Row) -> Row:
+    """What is kept of a line of an erased board: no word of the document, nor a digest of any."""
+    caller = Caller(row.caller.tenant, row.caller.board, source=row.caller.source)
+    return replace(row, caller=caller, request="", failure=row.failure.partition(":")[0])
 
 
 def _cell(*words: str) -> str:

@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 
 from blackboard.doors import Script
 from knowledge_sources.llm.caps import RESERVE, SETTLE
-from knowledge_sources.llm.ledger import ENTER
+from knowledge_sources.llm.ledger import ENTER, SCRUB
 
-EACH = pytest.mark.parametrize("script", (RESERVE, SETTLE, ENTER), ids=lambda script: script.name)
+EACH = pytest.mark.parametrize("script", (RESERVE, SETTLE, ENTER, SCRUB), ids=lambda script: script.name)
 
 
 @EACH

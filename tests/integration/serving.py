@@ -21,6 +21,7 @@ from controller.access import Gate, OpenGate
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
+from controller.erasure import Eraser
 from controller.http.server import Server
 from controller.keyring import Keyring
 from controller.load import Load, NoLoad
@@ -138,10 +139,12 @@ class Small:
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)
+    eraser: Eraser = field(init=False)
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.sources, NoRegistrations(), keep_s=1)  # type: ignore[arg-type]
         self.desk = Desk(self.store, self.blobs, self.sources, self.settings)
+        self.eraser = Eraser(self.store, (), retention_s=self.settings.retention_s)
         self.feed = Feed(self.store, ping_s=self.settings.ping_s)
 
     async def why(self, board: str) -> list[dict[str, str]] | None:

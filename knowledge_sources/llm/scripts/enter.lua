@@ -1,13 +1,15 @@
 -- enter: write a line of the ledger, put another in its place, or strike it; sums follow
--- keys: rows order board_order sums board_sums
--- args: id at place keep_ms mode figures cells line
+-- keys: rows order board_order sums board_sums erased
+-- args: id at place keep_ms mode figures cells line bare
 --       at: ms; place: `day|id` in the board's order, "" where there is no board; mode: begin never replaces a line;
 --       end does; strike removes; figures: whole numbers with commas, the first of them 1;
---       cells: what the figures are added to, with 0x1e between; line: opaque
+--       cells: what the figures are added to, with 0x1e between; line: opaque;
+--       bare: what takes the line's place where its board was erased
 -- answers: 1 written | 0 as it was
 -- A line is kept as `figures 0x1d cells 0x1d line`, so that its figures can be taken out of the sums again.
-local rows, order, board_order, sums, board_sums = unpack(KEYS)
-local id, at, place, keep_ms, mode, figures, cells, line = unpack(ARGV)
+local rows, order, board_order, sums, board_sums, erased = unpack(KEYS)
+local id, at, place, keep_ms, mode, figures, cells, line, bare = unpack(ARGV)
+if place ~= '' and redis.call('EXISTS', erased) == 1 then line, place = bare, '' end
 
 local function numbers(text)
   local found = {}
