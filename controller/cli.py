@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from controller.commands import analyze, boards, doctor, keys, remote, replaying, service, sources, spending
+from controller.commands import analyze, boards, doctor, erasing, keys, remote, replaying, service, sources, spending
 from controller.commands.console import INTERRUPTED, State, explain, out, silence_stdout
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def _options(
     ctx.obj.debug = debug
 
 
-for group in (analyze, service, remote, boards, replaying, doctor):
+for group in (analyze, service, remote, boards, erasing, replaying, doctor):
     group.register(app)
 app.add_typer(sources.app, name="sources")
 app.add_typer(spending.app, name="spending")

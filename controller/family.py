@@ -89,7 +89,7 @@ class Family:
             await asyncio.gather(*(self._cancel(board, plan.board) for board in sorted(unwanted)))
             children.dropped.clear()
         if ended:
-            if "opened_by" in plan.head:
+            if "opened_by" in plan.head and not await self._is_orphan(plan):
                 await self._tell(plan)
             return
         if children.open:
@@ -97,7 +97,7 @@ class Family:
             tenant = plan.head.get("tenant", "")
             await asyncio.gather(*(self._renew(plan.board, key, child.board, tenant) for key, child in look.items()))
             seen.asked = set(children.open.values())
-        if fresh and "opened_by" in plan.head:
+        if fresh and "opened_by" in plan.head and not await self._is_orphan(plan):
             await self._look_up(plan, seen)
 
     async def retire(self, due: Due) -> None:
@@ -176,15 +176,22 @@ class Family:
         for place in (key, f"{key}~{source}"):
             await self._renew(parent, place, plan.board, tenant)
 
+    async def _is_orphan(self, plan: Plan) -> bool:
+        """Whether the parent was erased while this one was being opened; then it is erased, too.
+
+        Boards are retired only after those below them.
+        """
+        parent = plan.head["opened_by"]
+        if self._eraser is None or await self._store.head(parent) is not None:
+            return False
+        with suppress(BoardGone):
+            await self._eraser.erase(plan.board, f"{BY_PARENT}{parent}", tenant=plan.head.get("tenant", ""))
+        return True
+
     async def _look_up(self, plan: Plan, seen: Seen) -> None:
         """End a child that nobody wants: its parent has ended or is gone, or does not know it and never will."""
         parent = plan.head["opened_by"]
         head = await self._store.head(parent)
-        if head is None and self._eraser is not None:
-            # Boards are retired after those below them: the parent was erased while this one was being opened.
-            with suppress(BoardGone):
-                await self._eraser.erase(plan.board, f"{BY_PARENT}{parent}", tenant=plan.head.get("tenant", ""))
-            return
         if head is None or head.get("status") in ENDED:
             await self._cancel(plan.board, parent)
             return

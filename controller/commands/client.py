@@ -98,6 +98,10 @@ class Client:
         more = {"json": body} if body else {}
         return self._object(await self._send("POST", f"/v1/boards/{quote(id, safe='')}/{verb}", **more))
 
+    async def erase(self, id: str) -> None:
+        """Erase a board and those below it."""
+        await self._send("DELETE", f"/v1/boards/{quote(id, safe='')}")
+
     async def backfill(self, id: str, source: str, params: dict[str, str]) -> dict[str, Any]:
         """Run one more source; the board where it runs."""
         path = f"/v1/boards/{quote(id, safe='')}/sources/{quote(source, safe='')}"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from blackboard import Each, Upload, knowledge_source
+from blackboard.entries import Answer, Commit
 from blackboard.errors import StorageUnavailable
 from blackboard.registry import find_sources
 from blackboard.store import RedisStore
@@ -17,6 +18,7 @@ from tests import models
 from tests.integration.doors import Year, door, lines, worker
 from tests.integration.live import live
 from tests.integration.serving import serving
+from tests.integration.test_children import Gate, package, sources, text
 from tests.making import until
 from tests.traces import holding, kept_in, kept_on, rewritten
 
@@ -170,3 +172,72 @@ class TestHalfWay:
             for id in ("0-" + "a" * 26, "x", "..%2f..", "a" * 300):
                 assert (await served.client.delete(f"/v1/boards/{id}")).status_code == 404
             assert (await served.client.delete(f"/v1/boards/{await served.submit()}?x=1")).status_code == 400
+
+
+class TestBoardsBelow:
+    async def test_go_with_it_while_they_are_at_work(self, redis_url: str, tmp_path: Path) -> None:
+        gate = Gate()
+        waiting = package(says=CANARY, waits=True)
+        tree = package(package(waiting, waiting, says=CANARY), waiting, says=CANARY)
+        async with live(redis_url, tmp_path, sources(gate)) as service:
+            board, other = await service.submit(text(tree)), await service.submit(text(package(says="stays")))
+
+            async def opened() -> bool:
+                return len((await service.get("boards", children="true"))["items"]) == 6
+
+            await until(opened)
+            assert (await service.client.delete(f"/v1/boards/{board}")).status_code == 204
+            gate.open.set()
+            await service.until(other)
+            assert [item["id"] for item in (await service.get("boards", children="true"))["items"]] == [other]
+        assert holding(await kept_on(redis_url), CANARY) == []
+        assert holding(kept_in(tmp_path), CANARY) == []
+
+    async def test_one_of_them_goes_alone(self, redis_url: str, tmp_path: Path) -> None:
+        gate = Gate()
+        tree = package(package(package(says=CANARY, waits=True), says=CANARY, waits=True), says="the whole")
+        async with live(redis_url, tmp_path, sources(gate)) as service:
+            board = await service.submit(text(tree))
+            below = lambda: service.get("boards", children="true")  # noqa: E731
+            await until(lambda: _counts(below(), 3))
+            (child,) = [each for each in (await below())["items"] if each.get("opened_by") == board]
+            assert (await service.client.delete(f"/v1/boards/{child['id']}")).status_code == 204
+            ended = await service.until(board)
+            assert ended["status"] == "completed", ended
+            (part,) = ended["children"]
+            assert part["reason"] in ("erased", "its board is gone"), "whoever looked when"
+            assert len((await below())["items"]) == 1
+
+    @pytest.mark.parametrize("late", ["before its board is made", "after it died making it"])
+    async def test_one_that_is_being_opened_undoes_itself(
+        self, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+    ) -> None:
+        async with live(redis_url, tmp_path, sources()) as service:
+            store, erased = service.service.store, asyncio.Event()
+            commit = store.commit
+
+            async def committing(board: str, asked: Commit) -> Answer:
+                if asked.create and "opened_by" in asked.head:
+                    gone = await service.client.delete(f"/v1/boards/{asked.head['opened_by']}")
+                    assert gone.status_code == 204
+                    made = await commit(board, asked)
+                    erased.set()
+                    if late.startswith("after"):
+                        raise StorageUnavailable("here the worker died")
+                    return made
+                return await commit(board, asked)
+
+            monkeypatch.setattr(store, "commit", committing)
+            await service.submit(text(package(package(says=CANARY), says=CANARY)))
+            await erased.wait()
+
+            async def nothing() -> bool:
+                return not (await service.get("boards", children="true"))["items"]
+
+            await until(nothing)
+        assert holding(await kept_on(redis_url), CANARY) == []
+        assert holding(kept_in(tmp_path), CANARY) == []
+
+
+async def _counts(listed: Any, count: int) -> bool:
+    return len((await listed)["items"]) == count
