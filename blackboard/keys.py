@@ -11,7 +11,8 @@ key                        type    holds                                        
 `bb:{p}:b:<id>:agenda`     hash    activation -> `status|epoch|inputs|json`          until the board is retired
 `bb:{p}:b:<id>:leases`     hash    activation -> `expiry|nonce|revision|at`          until the activation or the board ends
 `bb:{p}:b:<id>:commits`    hash    commit id -> answer; `#notes`: how many notes;    until the board is retired
-                                   `#due`: names with a due time ever set
+                                   `#due`: names with a due time ever set;
+                                   `#once`: the requests that it answered
 `bb:{p}:b:<id>:log`        stream  one record per revision, notes between            until the board is retired
 `bb:{p}:b:<id>:refs`       set     SHA-256 of the blobs the board refers to          until the board is retired
 `bb:{p}:b:<id>:kin`        hash    board below this top-level one -> its parent;     until the board is retired

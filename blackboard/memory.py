@@ -279,6 +279,8 @@ class MemoryStore:
         if shelf.board.revision and not shelf.board.ended:
             return False
         self._shelves.pop(board, None)
+        for place in [place for place, (held, _) in self._asked.items() if f"|{board}|" in held]:
+            del self._asked[place]
         for sha256 in sorted(shelf.blobs):
             await self._remove(sha256)
         return True

@@ -252,9 +252,13 @@ class RedisStore:
 
     async def erase(self, board: str) -> bool:
         """See ports.Store."""
-        refs: list[bytes] = await self._read(self._of(board).issue(("SMEMBERS", keys.keys_of(board).refs)))
+        own, line = keys.keys_of(board), self._of(board)
+        refs: list[bytes] = await self._read(line.issue(("SMEMBERS", own.refs)))
+        asked: bytes | None = await self._read(line.issue(("HGET", own.commits, "#once")))
         if not await self._retire(board):
             return False
+        if asked:
+            await line.issue(("UNLINK", *asked.split()))
         for first in range(0, len(refs), REMOVED_AT_ONCE):
             some = refs[first : first + REMOVED_AT_ONCE]
             await asyncio.gather(*(self._removals.remove(sha256.decode()) for sha256 in some))

@@ -338,6 +338,10 @@ if nonce then redis.call('SET', once, table.concat({ 'done', fingerprint, board,
 local text = answer('committed', lines)
 local kept = {}
 if commit ~= '' then kept = { commit, text } end
+if nonce then
+  kept[#kept + 1] = '#once'
+  kept[#kept + 1] = (redis.call('HGET', commits, '#once') or '') .. once .. ' '
+end
 if renamed then
   kept[#kept + 1] = '#due'
   kept[#kept + 1] = names

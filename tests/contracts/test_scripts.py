@@ -15,7 +15,18 @@ from blackboard.keys import Keys
 
 EACH = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 # What a door takes under another name than the script's list of keys, because it is not a board's.
-ONE_KEY = {"due", "snooze", "once", "hold", "release", "widen", "attend", "register", "admit", "keep_key", "doom",
+ONE_KEY = {
+    "due",
+    "snooze",
+    "once",
+    "hold",
+    "release",
+    "widen",
+    "attend",
+    "register",
+    "admit",
+    "keep_key",
+    "doom",
     "undoom",
 }
 

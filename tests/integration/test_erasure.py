@@ -241,3 +241,16 @@ class TestBoardsBelow:
 
 async def _counts(listed: Any, count: int) -> bool:
     return len((await listed)["items"]) == count
+
+
+async def test_the_request_that_made_it_is_forgotten(redis_url: str, tmp_path: Path) -> None:
+    async with door(redis_url, tmp_path, lines) as service:
+        asked = {"headers": {"Idempotency-Key": '"one"'}, "json": {"text": NOTES}}
+        first = await service.client.post("/v1/documents", **asked)
+        board = first.json()["id"]
+        assert any(":once:" in name for name in holding(await kept_on(redis_url), board))
+        assert (await service.client.delete(f"/v1/boards/{board}")).status_code == 204
+        assert not any(":once:" in name for name in await kept_on(redis_url))
+        again = await service.client.post("/v1/documents", **asked)
+        assert again.status_code == 202
+        assert again.json()["id"] != board
