@@ -9,7 +9,8 @@ BlackboardError
  |    +-- Unauthorized        no key, or one that is unknown, revoked or expired
  |    +-- Forbidden           the key is good, but not for this
  +-- LimitReached             too much was asked of a service that is well: come back later
- |    +-- RateLimited         too many requests, or too many streams at a time
+ |    +-- RateLimited         too many requests
+ |    +-- TooManyStreams      too many streams at a time
  |    +-- BudgetExhausted     the tenant's tokens or money of the day are used up
  |    +-- TooManyBoards       the tenant has as many boards under way as it may
  |    +-- Overloaded          more waits for work than this service takes on
@@ -111,9 +112,15 @@ class LimitReached(BlackboardError):
 
 
 class RateLimited(LimitReached):
-    """Too many requests, or too many streams at a time."""
+    """Too many requests."""
 
     slug = "rate-limited"
+
+
+class TooManyStreams(LimitReached):
+    """Too many streams at a time."""
+
+    slug = "too-many-streams"
 
 
 class BudgetExhausted(LimitReached):

@@ -1,8 +1,8 @@
 """Many watchers over few connections: one reader per process, one fetch and one encoding per record.
 
 The reader follows the activity of all partitions and fetches what is new on the boards that somebody watches. A watcher
-gets every record of a board once, in order, from where it left off; when the place it names is not in the board's history
-it gets a `reset` with the whole board, and what follows.
+gets every record of a board that its lens lets through, once, in order, from where it left off; when the place it names is
+not in the board's history it gets a `reset` with the whole board, and what follows.
 """
 
 from __future__ import annotations
@@ -13,25 +13,19 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from blackboard.channel import (
-    MOST_BYTES,
-    PING,
-    START,
-    Channel,
-    Place,
-    Position,
-    encode,
-    encode_progress,
-    encode_reset,
-    place_of,
-)
+from blackboard.behind import Behind
+from blackboard.channel import MOST_BYTES, Channel, Lag
 from blackboard.errors import BoardGone, StorageError
-from blackboard.events import ENDED, LogRecord
+from blackboard.events import ENDED
 from blackboard.following import BLOCK_MS, Follower
+from blackboard.messages import PLAIN, START, Lens, Place, Position, position_of, progress_of, state_of
 from blackboard.ports import Change, Store
+from blackboard.snapshots import Snapshots, holds
+from blackboard.tap import Tap
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -46,22 +40,22 @@ REFRESH_S = 10.0
 
 
 class Feed:
-    """Live streams of boards, as bytes of Server-Sent Events. Starts by itself with the first watcher."""
+    """Live streams of boards, as bytes. Starts by itself with the first watcher."""
 
     def __init__(self, store: Store, *, ping_s: float = 15.0) -> None:
         """`ping_s`: how often an idle stream says that it is alive."""
         self._store = store
         self._ping_s = ping_s
-        self._channels: dict[str, Channel] = {}
+        self._taps: dict[str, Tap] = {}
         self._fetching: dict[str, bool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.watchers = 0
-        """How many streams are open."""
-        self._progress: dict[Channel, asyncio.Task[None]] = {}
-        self._follower = Follower(store, self._channels, self._changed)
+        self.watchers = 0  # streams that are open
+        self._progress: dict[Tap, asyncio.Task[None]] = {}
+        self._snapshots = Snapshots(store)
+        self._behind = Behind(store)
+        self._follower = Follower(store, self._taps, self._changed)
         self._stop_listening: Callable[[], None] | None = None
-        self.finished = False
-        """Whether it was told to end."""
+        self.finished = False  # whether it was told to end
 
     async def start(self) -> None:
         """Begin to follow. Idempotent."""
@@ -74,7 +68,7 @@ class Feed:
         """End every stream now, where it stands; later ones are empty. Watchers resume elsewhere."""
         self.finished = True
         self._follower.stop()
-        for channel in self._channels.values():
+        for channel in self._channels():
             channel.wake()
 
     async def close(self) -> None:
@@ -83,17 +77,26 @@ class Feed:
         if self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
-        self._channels.clear()
+        self._taps.clear()
+        self._behind.close()
         while self._tasks:
             self._sweep()
             await asyncio.wait(self._tasks, timeout=0.1)
 
     async def subscribe(
-        self, board: str, after: Position | None = None, *, head: dict[str, str] | None = None
+        self,
+        board: str,
+        after: Position | None = None,
+        *,
+        lens: Lens = PLAIN,
+        snapshot: bool = False,
+        head: dict[str, str] | None = None,
+        lag: Lag | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """Chunks of whole messages behind `after` (None: all), until the board's last record was sent.
 
-        `head` spares a read where the caller has it. Raises BoardGone, and without `head` StorageError.
+        `snapshot`: with `after` None, begin with the whole board as it is. `head` spares a read where the caller has it;
+        `lag` is kept up to date. Raises BoardGone, and without `head` StorageError.
         """
         await self.start()
         head = head or await self._head(board)
@@ -102,24 +105,34 @@ class Feed:
             head = await self._head(board)
         position = after or Position(head["incarnation"], START)
         ended = head.get("status") in ENDED and position.place.revision >= int(head["revision"])
-        if not await self._patiently(lambda: self._holds(board, head, position)):
-            chunk, position, ended = await self._patiently(lambda: self._snapshot(board))
-            yield chunk
+        opens = snapshot and after is None
+        if opens or not await self._patiently(holds, self._store, board, head, position):
+            least = Position(head["incarnation"], Place(int(head["revision"]), 0))
+            found = await self._patiently(self._snapshots.of, board, least)
+            position, ended = found.position, found.board.ended
+            yield (found.opening if opens else found.reset).form(lens.lines)
         if ended:
             return
-        channel = self._join(board, position)
+        tap = self._join(board, position)
+        channel = tap.channel(lens)
+        channel.watchers += 1
         try:
-            async with aclosing(self._watch(channel, position)) as chunks:
+            async with aclosing(self._watch(tap, channel, position, lag or Lag())) as chunks:
                 async for chunk in chunks:
                     yield chunk
+        except StorageError:
+            if not self.finished:
+                raise
         finally:
-            self._leave(channel)
+            self._leave(tap, channel)
 
-    async def _watch(self, channel: Channel, position: Position) -> AsyncGenerator[bytes, None]:
+    async def _watch(self, tap: Tap, channel: Channel, position: Position, lag: Lag) -> AsyncGenerator[bytes, None]:
         place, generation = position.place, channel.generation
-        if position.incarnation != channel.incarnation:
-            generation -= 1
         index = channel.find(place)
+        if position.incarnation != channel.incarnation:
+            # One of the two is history: what the server has now decides.
+            index = None
+            await self._patiently(self._restart, tap)
         while not self.finished:
             if generation != channel.generation:
                 generation, place = channel.generation, channel.start
@@ -133,10 +146,15 @@ class Feed:
                 continue
             found = channel.read(index) if index is not None else None
             if found is None:
-                records = await self._behind(channel, place)
-                if records:
-                    place = place_of(records[-1])
-                    yield b"".join(map(encode, records))
+                page = await self._patiently(self._behind.read, tap, channel, place)
+                if page is not None and page.other:
+                    least = Position(channel.incarnation, channel.place)
+                    snapshot = await self._patiently(self._snapshots.of, tap.board, least)
+                    place = snapshot.position.place
+                    yield snapshot.reset.form(channel.lens.lines)
+                elif page is not None:
+                    place = page.place
+                    yield page.chunk
                 elif generation == channel.generation:
                     if channel.ended:
                         return  # what was not read in time is gone with the board
@@ -144,6 +162,7 @@ class Feed:
                 index = channel.find(place)
                 continue
             chunk, index, place = found
+            lag.none(channel)
             if chunk:
                 yield chunk
             elif channel.ended:
@@ -151,118 +170,100 @@ class Feed:
             else:
                 await pulse.wait()
 
-    async def _behind(self, channel: Channel, place: Place) -> list[LogRecord]:
-        """Records that the channel keeps no longer; none that it has yet to bring."""
-        with contextlib.suppress(StorageError):
-            found = await self._patiently(lambda: self._store.log(channel.board, str(place), count=PAGE))
-            if found and found[0].incarnation == channel.incarnation:
-                return [record for record in found if place_of(record) <= channel.place]
-        return []
-
     async def _head(self, board: str) -> dict[str, str]:
         head = await self._store.head(board)
         if not head:
             raise BoardGone("there is no such board")
         return head
 
-    async def _holds(self, board: str, head: dict[str, str], position: Position) -> bool:
-        """Whether the place is in the board's history."""
-        revision, n = position.place
-        if position.incarnation != head["incarnation"]:
-            return False
-        if n == 0:
-            return revision <= int(head["revision"])
-        found = await self._store.log(board, str(Place(revision, n - 1)), count=1)
-        return bool(found) and place_of(found[0]) == position.place
-
-    async def _snapshot(self, board: str) -> tuple[bytes, Position, bool]:
-        found = await self._store.projection(board)
-        if found is None:
-            raise BoardGone("the board was removed")
-        return *encode_reset(found, await self._store.now()), found.ended
-
     # -- channels --------------------------------------------------------------------------------------------------
 
-    def _join(self, board: str, position: Position) -> Channel:
-        channel = self._channels.get(board)
-        if channel is None:
-            channel = self._channels[board] = Channel(board, position)
-            channel.touched = asyncio.get_running_loop().time()
-            self._progress[channel] = self._spawn(self._carry_progress(channel))
+    def _join(self, board: str, position: Position) -> Tap:
+        tap = self._taps.get(board)
+        if tap is None:
+            tap = self._taps[board] = Tap(board, position)
+            self._progress[tap] = self._spawn(self._carry_progress(tap))
             self._follower.look()
-            self._fetch(channel)
-        channel.watchers += 1
+            self._fetch(tap)
         self.watchers += 1
-        return channel
+        return tap
 
-    def _leave(self, channel: Channel) -> None:
-        channel.watchers -= 1
+    def _leave(self, tap: Tap, channel: Channel) -> None:
         self.watchers -= 1
-        if channel.watchers == 0 and self._channels.get(channel.board) is channel:
-            del self._channels[channel.board]
-            self._progress[channel].cancel()
+        channel.watchers -= 1
+        if channel.watchers == 0:
+            tap.channels.pop(channel.lens, None)
+        if not tap.channels and self._taps.get(tap.board) is tap:
+            del self._taps[tap.board]
+            self._progress[tap].cancel()
+
+    def _channels(self) -> list[Channel]:
+        return [channel for tap in self._taps.values() for channel in tap.channels.values()]
 
     def _sweep(self) -> None:
-        """Stop carrying progress nobody watches. Again and again: a cancellation while redis-py connects may get lost."""
-        for channel, carrier in list(self._progress.items()):
+        # Again and again: a cancellation while redis-py connects may get lost.
+        for tap, carrier in list(self._progress.items()):
             if carrier.done():
-                del self._progress[channel]
-            elif self._channels.get(channel.board) is not channel:
+                del self._progress[tap]
+            elif self._taps.get(tap.board) is not tap:
                 carrier.cancel()
 
-    def _fetch(self, channel: Channel) -> None:
+    def _fetch(self, tap: Tap) -> None:
         """Get what is new, at once or right after the fetch under way."""
-        if channel.board in self._fetching:
-            self._fetching[channel.board] = True
-        elif not self.finished and not channel.ended:
-            self._fetching[channel.board] = False
-            self._spawn(self._bring(channel))
+        if tap.board in self._fetching:
+            self._fetching[tap.board] = True
+        elif not self.finished and not tap.ended:
+            self._fetching[tap.board] = False
+            self._spawn(self._bring(tap))
 
-    async def _bring(self, channel: Channel) -> None:
-        board, again = channel.board, True
+    async def _bring(self, tap: Tap) -> None:
+        board, again = tap.board, True
         try:
-            while again and self._channels.get(board) is channel and not self.finished:
+            while again and self._taps.get(board) is tap and not self.finished:
                 self._fetching[board] = False
-                records = await self._patiently(lambda: self._store.log(board, str(channel.place), count=PAGE))
-                if not channel.take(records):
-                    await self._restart(channel)
-                elif not records and not channel.ended and await self._is_gone(board):
-                    channel.end()  # erased or retired before its last record was read
-                again = not channel.ended and (len(records) == PAGE or self._fetching[board])
+                records = await self._patiently(self._store.log, board, str(tap.place), count=PAGE)
+                if not tap.take(records):
+                    await self._patiently(self._restart, tap)
+                elif not records and not tap.ended and await self._is_gone(board):
+                    tap.end()  # erased or retired before its last record was read
+                again = not tap.ended and (len(records) == PAGE or self._fetching[board])
         except StorageError:
             return  # the feed was told to end during an outage
         finally:
             del self._fetching[board]
-            successor = self._channels.get(board)
-            if successor is not None and successor is not channel:
+            successor = self._taps.get(board)
+            if successor is not None and successor is not tap:
                 self._fetch(successor)
 
     async def _is_gone(self, board: str) -> bool:
-        return await self._patiently(lambda: self._store.head(board)) is None
+        return await self._patiently(self._store.head, board) is None
 
-    async def _restart(self, channel: Channel) -> None:
-        found = await self._patiently(lambda: self._store.projection(channel.board))
+    async def _restart(self, tap: Tap) -> None:
+        """From what the server has now, unless somebody else just did so."""
+        generation = tap.generation
+        found = await self._store.projection(tap.board)
         if found is None:
-            channel.end()
+            tap.end()
             return
-        opening, start = encode_reset(found, await self._patiently(self._store.now))
-        channel.restart(opening, start, ended=found.ended)
+        at = await self._store.now()
+        if generation == tap.generation:
+            tap.restart(state_of(found, at), position_of(found), ended=found.ended)
 
-    async def _carry_progress(self, channel: Channel) -> None:
-        while not channel.ended:
+    async def _carry_progress(self, tap: Tap) -> None:
+        while not tap.ended:
             with contextlib.suppress(StorageError):
-                messages: Any = self._store.progress(channel.board)
+                messages: Any = self._store.progress(tap.board)
                 async with aclosing(messages):
                     async for message in messages:
-                        channel.say(encode_progress(message))
+                        tap.say(*progress_of(message))
             await asyncio.sleep(random.uniform(0.1, 1.0))
 
     # -- following -------------------------------------------------------------------------------------------------
 
     def _changed(self, board: str, change: Change | None) -> None:
-        channel = self._channels.get(board)
-        if channel is not None and (change is None or change.revision > channel.place.revision or change.type == NOTE):
-            self._fetch(channel)
+        tap = self._taps.get(board)
+        if tap is not None and (change is None or change.revision > tap.place.revision or change.type == NOTE):
+            self._fetch(tap)
 
     async def _tick(self) -> None:
         loop, pause = asyncio.get_running_loop(), min(self._ping_s / 5, BLOCK_MS / 1000)
@@ -270,23 +271,24 @@ class Feed:
         while not self.finished:
             await asyncio.sleep(pause)
             self._sweep()
-            now = loop.time()
-            share = min(MOST_BYTES, ALL_BYTES // max(1, len(self._channels)))
-            for channel in self._channels.values():
+            self._snapshots.sweep()
+            now, channels = loop.time(), self._channels()
+            share = min(MOST_BYTES, ALL_BYTES // max(1, len(channels)))
+            for channel in channels:
                 channel.trim(share)
                 if now - channel.touched >= self._ping_s - pause:
-                    channel.say(PING)
+                    channel.live()
             if now - refreshed >= REFRESH_S:
                 refreshed = now
-                for channel in self._channels.values():
-                    self._fetch(channel)
+                for tap in self._taps.values():
+                    self._fetch(tap)
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, call: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
         """Again until the storage answers: a stream that has begun outlives an outage."""
         pause = 0.05
         while True:
             try:
-                return await call()
+                return await call(*given, **named)
             except StorageError:
                 if self.finished:
                     raise

@@ -60,6 +60,8 @@ key                        type    holds                                        
 `bb:{access}:pepper:drawn`  string what digests are made with, unless that is set    for ever
 `bb:{access}:pepper:check`  string a digest that tells one pepper from another       for ever
 `bb:{access}:<kind>:<name>` see controller.limits
+`bb:{access}:streams:<who>` hash   process -> how many streams a key or tenant has   30 s after the last was said
+                                   open there, and until when that counts, ms
 `bb:{hooks}:<kind>:<name>`  see controller.webhooks
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
 `bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that

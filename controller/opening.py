@@ -18,8 +18,8 @@ import orjson
 from blackboard.board import Board
 from blackboard.entries import Activation, Commit, Put, is_shadow
 from blackboard.errors import PermanentFailure, TransientFailure
-from blackboard.filenames import plain_filename
 from blackboard.events import ENDED
+from blackboard.filenames import plain_filename
 from blackboard.keys import derived_board_id
 from blackboard.levels import Child, Upload
 from blackboard.ports import Store

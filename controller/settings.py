@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """How long fetching a document from its address may take."""
     ping_s: Positive = 15.0
     """How often an idle event stream says that it is alive."""
+    limit_streams: Annotated[int, Field(ge=0)] = 100
+    """Event streams one key may have open at a time, over all processes; 0: any number."""
 
     http_header_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024
     """A request's header fields."""

@@ -38,6 +38,7 @@ from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
 from controller.settings import Settings
 from controller.staff import Staff
+from controller.streams import COUNT, Streams
 from knowledge_sources.llm.accounts import Books
 from knowledge_sources.llm.answers import KeptAnswers
 from knowledge_sources.llm.condition import ModelCondition
@@ -77,6 +78,7 @@ class Service:
     keyring: Keyring
     load: Load
     eraser: Eraser
+    streams: Streams
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -172,6 +174,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
         settings, url, store, blobs, directory, tuple(broken), desk, feed, queue, work, accounts, asked, condition,
         gate=KeyGate(keyring, settings.limit_requests_per_minute), keyring=keyring, load=load,
         eraser=_eraser(settings, store, queue, asked, stack),
+        streams=await _counting(store, settings, stack),
     )  # fmt: skip
 
 
@@ -235,6 +238,22 @@ async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitSta
     line = Pipe(client.connection_pool)
     stack.push_async_callback(line.close)
     return line
+
+
+async def _counting(store: RedisStore, settings: Settings, stack: AsyncExitStack) -> Streams:
+    """The count of event streams, kept true while the process lives."""
+    await _load(store.line(0), (COUNT,), settings)
+    streams = Streams(store.line(0), settings.limit_streams)
+    stack.push_async_callback(streams.close)
+    counting = asyncio.create_task(streams.serve())
+
+    async def end() -> None:
+        counting.cancel()
+        with suppress(asyncio.CancelledError):
+            await counting
+
+    stack.push_async_callback(end)
+    return streams
 
 
 async def _load(line: Coalescer, scripts: Iterable[Script], settings: Settings) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from blackboard.board import Board
-from blackboard.channel import Position
 from blackboard.entries import Header
 from blackboard.errors import BoardGone
 from blackboard.events import LogRecord
+from blackboard.messages import Position
 from blackboard.writing import referred
 from controller.commands.options import settings_from
 from controller.commands.stream import Message, messages

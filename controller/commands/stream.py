@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import orjson
 
-from blackboard.events import TERMINAL, LogRecord, from_json
+from blackboard.events import TERMINAL, TYPES, LogRecord, from_json
 
 PROGRESS = "progress"
 RESET = "reset"
+SNAPSHOT = "board.snapshot"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `id` is empty for what does not move the place to resume at (progress)."""
+    """One message. `id` is empty for what does not move the place to resume at: progress, and a stream's last words."""
 
     id: str
     event: str
@@ -23,13 +24,13 @@ class Message:
 
     @property
     def record(self) -> LogRecord | None:
-        """The log record it carries; None for progress and resets."""
-        return None if self.event in (PROGRESS, RESET) else from_json(self.data)
+        """The log record it carries; None for progress, for whole boards, and for what is about the stream itself."""
+        return from_json(self.data) if self.event in TYPES else None
 
     @property
     def ends(self) -> bool:
         """Whether the board ended with it, or had ended when the snapshot was taken."""
-        if self.event == RESET:
+        if self.event in (RESET, SNAPSHOT):
             return orjson.loads(self.data).get("head", {}).get("status") in TERMINAL.values()
         return self.event in TERMINAL
 

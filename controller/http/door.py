@@ -28,6 +28,7 @@ from controller.load import Load
 from controller.remote.directory import Directory
 from controller.remote.work import Work
 from controller.settings import Settings
+from controller.streams import Streams
 from controller.views import BoardView
 
 T = TypeVar("T")
@@ -81,6 +82,8 @@ class Api(Protocol):
     def load(self) -> Load: ...
     @property
     def eraser(self) -> Eraser: ...
+    @property
+    def streams(self) -> Streams: ...
     @property
     def settings(self) -> Settings: ...
     @property

@@ -1,24 +1,49 @@
-"""GET /v1/boards/{id}/events: a board's log as Server-Sent Events, each record encoded once for all who watch."""
+"""GET /v1/boards/{id}/events: a board's log as it happens, as Server-Sent Events or JSON lines, encoded once for all."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import re
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from blackboard.channel import Position
+from blackboard.channel import Lag
+from blackboard.entries import LEVEL
 from blackboard.errors import UsageError
-from controller.http.door import BoardId, Parameter, api_of, board_of, documented, query
+from blackboard.events import TYPES
+from blackboard.messages import PROGRESS, Lens, Position
+from controller.http.door import BoardId, Given, Parameter, api_of, board_of, caller_of, documented, flag, query
 from controller.http.problems import Problem, described
+from controller.http.streaming import LiveStream, wants_lines
 from controller.views import BoardView
 
 router = APIRouter(prefix="/v1", tags=["boards"])
+
+MOST_STREAMS = 12_000
+"""Open streams of one process."""
+MOST_WORDS = 50
+WHO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}\Z")
+
+
+def several(known: Callable[[str], Any], meaning: str) -> Callable[[str], frozenset[str]]:
+    """A reader of words with commas between them."""
+
+    def read(text: str) -> frozenset[str]:
+        found = text.split(",")
+        if len(found) > MOST_WORDS or not all(map(known, found)):
+            raise ValueError(f"must be one or more of {meaning}, with commas between them")
+        return frozenset(found)
+
+    return read
+
+
+def several_of(name: str, known: Callable[[str], Any], meaning: str, example: str, about: str) -> Parameter[Any]:
+    """A parameter that is a list of words."""
+    schema = {"type": "string", "examples": [example]}
+    return Parameter(name, several(known, meaning), frozenset(), schema, about)
+
 
 AFTER = Parameter(
     "after",
@@ -27,64 +52,51 @@ AFTER = Parameter(
     {"type": "string", "examples": ["3f9a0c2b7d1e.12-0"]},
     "Begin behind this event; `Last-Event-ID` wins over it.",
 )
-RETRY_MS = (2000, 6000)
-"""How soon clients come back, drawn for each so that they do not all come at once."""
-STALLED_S = 60.0
-"""How long a client may take to read one write before it is dropped."""
-MOST_STREAMS = 12_000
-"""Open streams of one process."""
-HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+SNAPSHOT = flag(
+    "snapshot",
+    "Begin with `board.snapshot`, the whole board as it is, and go on from there. Only for a first look: it is passed over "
+    "where `Last-Event-ID` says where to go on.",
+)
+LEVEL_IS = several_of(
+    "level", LEVEL.match, "the names of levels", "page,claim", "Records that touch an entry of these levels."
+)
+SOURCE_IS = several_of(
+    "source",
+    WHO.match,
+    "the names of knowledge sources",
+    "ocr,entities",
+    "Records written by these sources, or that are about their activations.",
+)
+TYPE_IS = several_of(
+    "type",
+    {*TYPES, PROGRESS}.__contains__,
+    f"{', '.join(sorted({*TYPES, PROGRESS}))}",
+    "contribution.committed",
+    "Records of these types.",
+)
+LAST_EVENT_ID = {
+    "name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "The id of the last event you saw.",
+}  # fmt: skip
 
 
-class EventStream(Response):
-    """Sends chunks as they come; ends with them, when the client leaves, or when it no longer reads."""
-
-    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
-        super().__init__()
-        self._chunks = chunks
-        self._since: float | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        sending = asyncio.create_task(self._send(send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            done: set[asyncio.Task[None]] = set()
-            while not done and not self._stalled():
-                done, _ = await asyncio.wait(
-                    {sending, leaving}, timeout=STALLED_S / 2, return_when=asyncio.FIRST_COMPLETED
-                )
-        finally:
-            leaving.cancel()
-            sending.cancel()
-            await asyncio.wait({sending, leaving})
-        if not sending.cancelled():
-            sending.result()
-
-    def _stalled(self) -> bool:
-        # A look now and then: a timer for every write would cost more than the write.
-        return self._since is not None and asyncio.get_running_loop().time() - self._since > STALLED_S
-
-    async def _send(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-        opening = b"retry: %d\n\n" % random.randint(*RETRY_MS)
-        await send({"type": "http.response.body", "body": opening, "more_body": True})
-        async with aclosing(self._chunks) as chunks:
-            async for chunk in chunks:
-                self._since = loop.time()
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                self._since = None
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def message_schema(event: str) -> dict[str, Any]:
+    """The `content` of a stream whose messages carry this schema."""
+    data = {"$ref": f"#/components/schemas/{event}"}
+    id, name = {"type": "string"}, {"type": "string"}
+    encoded = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {
+        "text/event-stream": {
+            "itemSchema": {"type": "object", "properties": {"id": id, "event": name, "data": encoded}}
+        },
+        "application/x-ndjson": {
+            "itemSchema": {
+                "type": "object",
+                "required": ["event"],
+                "properties": {"id": id, "event": name, "data": data},
+            }
+        },
+    }
 
 
 @router.get(
@@ -93,58 +105,72 @@ async def _left(receive: Receive) -> None:
     summary="Watch a board",
     responses={
         200: {
-            "description": "Every record once, in order, from where you left off. `progress` events carry no id. "
-            "`reset` carries the whole board: the place you named is not in its history.",
-            "content": {
-                "text/event-stream": {
-                    "itemSchema": {
-                        "type": "object",
-                        "properties": {
-                            "id": {"type": "string"},
-                            "event": {"type": "string"},
-                            "data": {
-                                "type": "string",
-                                "contentMediaType": "application/json",
-                                "contentSchema": {"$ref": "#/components/schemas/BoardEvent"},
-                            },
-                        },
-                    }
-                }
-            },
+            "description": "Every record once, in order, from where you left off; with filters, those that pass all of them, "
+            "and the last one in any case. `progress` events carry no id. `reset` carries the whole board: the place you "
+            "named is not in its history. `stream.bookmark` moves the place to resume at past what was left out. "
+            "`stream.closing` comes last: `finished`, or come back (`shutdown`).",
+            "content": message_schema("BoardEvent"),
         },
         204: {"description": "The board has ended and you have seen it all."},
         **described("invalid-last-event-id", "too-many-streams", "stopping"),
     },
     openapi_extra={
         "parameters": [
-            {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"},
-             "description": "The id of the last event you saw."},
-            *documented(AFTER)["parameters"],
+            LAST_EVENT_ID,
+            *documented(AFTER, SNAPSHOT, LEVEL_IS, SOURCE_IS, TYPE_IS)["parameters"],
         ]
     },
-)  # fmt: skip
+)
 async def watch(request: Request, board: BoardId) -> Response:
-    """Ends after the board's last record. `EventSource` reconnects by itself and misses nothing."""
-    after = _position(request)
+    """Ends after the board's last record. `EventSource` reconnects by itself and misses nothing.
+
+    With `Accept: application/x-ndjson` each message is one line: an object with the members `id`, `event` and `data`.
+    """
+    given = query(request, AFTER, SNAPSHOT, LEVEL_IS, SOURCE_IS, TYPE_IS)
+    after = _position(request, given)
+    lens = Lens(given[LEVEL_IS], given[SOURCE_IS], given[TYPE_IS], wants_lines(request))
     view = await board_of(request, board)
     if after is not None and _has_all(view, after):
         return Response(status_code=204)
     feed = api_of(request).feed
-    if feed.finished:
+    left = await admit_stream(request)
+    lag = Lag()
+    chunks = feed.subscribe(board, after, lens=lens, snapshot=given[SNAPSHOT], head=dict(view.head), lag=lag)
+    reason = lambda: "shutdown" if feed.finished else "finished"  # noqa: E731
+    return LiveStream(chunks, reason, lines=lens.lines, lag=lag, left=left)
+
+
+async def admit_stream(request: Request) -> Callable[[], None]:
+    """Count one more stream of this process and of the caller's key; what to call when it has ended.
+
+    Raises Problem stopping or too-many-streams, StorageError.
+    """
+    api = api_of(request)
+    if api.feed.finished:
         raise Problem("stopping", headers={"Retry-After": "1", "Connection": "close"})
-    if feed.watchers >= MOST_STREAMS:
+    if api.streams.here >= MOST_STREAMS:
         raise Problem("too-many-streams", headers={"Retry-After": "5"})
-    return EventStream(feed.subscribe(board, after, head=dict(view.head)))
+    caller = caller_of(request)
+    return await api.streams.open(caller.key or f"tenant:{caller.tenant}")
 
 
-def _position(request: Request) -> Position | None:
-    asked = query(request, AFTER)[AFTER]
+def last_event_id(request: Request) -> str:
+    """The header, "" where there is none. Raises Problem invalid-last-event-id when there are several."""
     given = request.headers.getlist("last-event-id")
     if len(given) > 1:
         raise Problem("invalid-last-event-id")
-    text, problem = (given[0], Problem("invalid-last-event-id")) if given and given[0] else (asked, None)
+    return given[0] if given else ""
+
+
+def _position(request: Request, given: Given) -> Position | None:
+    last = last_event_id(request)
+    text, problem = (last, Problem("invalid-last-event-id")) if last else (given[AFTER], None)
     if not text:
         return None
+    if problem is None and given[SNAPSHOT]:
+        raise Problem(
+            "invalid-parameter", "`snapshot` begins at the present, `after` in the past.", parameter="snapshot"
+        )
     try:
         return Position.parse(text)
     except UsageError:

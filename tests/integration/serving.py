@@ -17,6 +17,7 @@ from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.registry import Broken
+from blackboard.store import RedisStore
 from controller.access import Gate, OpenGate
 from controller.accounts import Accounts
 from controller.condition import Condition
@@ -27,6 +28,7 @@ from controller.keyring import Keyring
 from controller.load import Load, NoLoad
 from controller.remote.directory import Directory
 from controller.settings import Settings
+from controller.streams import Streams
 from tests.listening import listening
 
 
@@ -140,12 +142,15 @@ class Small:
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)
     eraser: Eraser = field(init=False)
+    streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.sources, NoRegistrations(), keep_s=1)  # type: ignore[arg-type]
         self.desk = Desk(self.store, self.blobs, self.sources, self.settings)
         self.eraser = Eraser(self.store, (), retention_s=self.settings.retention_s)
         self.feed = Feed(self.store, ping_s=self.settings.ping_s)
+        line = self.store.line(0) if isinstance(self.store, RedisStore) else None
+        self.streams = Streams(line, self.settings.limit_streams)
 
     async def why(self, board: str) -> list[dict[str, str]] | None:
         """One reason for each source."""

@@ -21,7 +21,8 @@ from blackboard.errors import StorageUnavailable
 from blackboard.memory import MemoryStore
 from blackboard.store import RedisStore, open_store
 from controller.http import events as door
-from controller.http.events import RETRY_MS
+from controller.http import streaming
+from controller.http.streaming import RETRY_MS
 from tests.integration.serving import Event, Served, parse, serving, watch
 from tests.making import end, person, put, until
 
@@ -29,7 +30,7 @@ from tests.making import end, person, put, until
 @pytest.fixture
 async def served(redis_store: RedisStore) -> AsyncIterator[Served]:
     """A service on a real server."""
-    async with serving(redis_store) as served:
+    async with serving(redis_store, limit_streams=500) as served:
         yield served
 
 
@@ -65,6 +66,7 @@ async def test_a_stream_in_full(served: Served) -> None:
     events = parse(answer.content)
     assert ids(events) == await ids_of(served, board)
     lines = (await served.client.get(f"/v1/boards/{board}/log")).text.splitlines()
+    assert (events[-1].event, events[-1].id, events.pop().data) == ("stream.closing", "", {"reason": "finished"})
     assert [event.data for event in events] == [httpx2.Response(200, text=line).json() for line in lines]
 
 
@@ -95,7 +97,7 @@ async def test_cut_off_and_resumed_over_and_over(served: Served) -> None:
     await end(store, board)
     _, events = await watch(served.client, board, seen[-1])
     assert seen + ids(events) == await ids_of(served, board)
-    assert await watch(served.client, board, events[-1].id) == (204, [])
+    assert await watch(served.client, board, ids(events)[-1]) == (204, [])
     await until(lambda: _is(served.service.feed.watchers == 0))
 
 
@@ -119,7 +121,7 @@ async def test_places_outside_the_history(served: Served, last: str) -> None:
     await fill(served, board, 5)
     all = await ids_of(served, board)
     status, events = await watch(served.client, board, last.replace("{}", all[0].partition(".")[0]))
-    assert (status, [event.event for event in events]) == (200, ["reset"])
+    assert (status, [event.event for event in events]) == (200, ["reset", "stream.closing"])
     assert events[0].id == all[-1]
     assert events[0].data["head"]["status"] == "completed"
     assert await watch(served.client, board, events[0].id) == (204, [])
@@ -190,7 +192,8 @@ async def test_a_client_that_does_not_read_holds_nothing_back(served: Served) ->
 
 
 async def test_a_client_that_never_reads_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "STALLED_S", 0.2)
+    monkeypatch.setattr(streaming, "STALLED_S", 0.2)
+    monkeypatch.setattr(streaming, "STALLED_SOON_S", 0.2)
     board = await served.submit()
     _, writer = await asyncio.open_connection("127.0.0.1", served.server.port, limit=1024)
     writer.write(f"GET /v1/boards/{board}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -227,7 +230,7 @@ async def test_leaving_is_noticed(served: Served) -> None:
         await anext(chunks)
         await until(lambda: _is(feed.watchers == 1))
     await until(lambda: _is(feed.watchers == 0))
-    assert not feed._channels
+    assert not feed._taps
 
 
 async def test_stopping_ends_streams_with_a_complete_body(memory_store: MemoryStore) -> None:
@@ -240,7 +243,13 @@ async def test_stopping_ends_streams_with_a_complete_body(memory_store: MemorySt
         served.server.handle_exit(signal.SIGTERM, None)
         texts = await asyncio.gather(*watching)
         assert time.perf_counter() - began < 2
-        assert all(len(parse(text)) == 1 for text in texts)
+        for text in texts:
+            created, closing = parse(text)
+            assert (created.event, closing.event, closing.data) == (
+                "board.created",
+                "stream.closing",
+                {"reason": "shutdown"},
+            )
 
 
 PROGRAM = """

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackboard.board import Board
-from blackboard.channel import PING, encode, encode_progress, encode_reset
 from blackboard.events import LogRecord
+from blackboard.messages import PING, encode, progress_of, state_of
 from controller.commands.console import columns, coverage_table
 from controller.commands.stream import Message, messages
 
 CREATED = LogRecord(1, 0, 5, "board.created", "ann", "abc", head={"status": "open", "filename": "é.pdf"})
 ENDED = LogRecord(2, 0, 9, "board.completed", "controller", "abc", head={"status": "completed"})
-WIRE = b"retry: 2000\n\n" + encode(CREATED) + PING + encode_progress(b'{"source":"ocr"}') + encode(ENDED)
+WIRE = b"retry: 2000\n\n" + encode(CREATED) + PING + progress_of(b'{"source":"ocr"}')[1].sse + encode(ENDED)
 
 
 async def parsed(*chunks: bytes) -> list[Message]:
@@ -48,7 +48,7 @@ async def test_what_is_unfinished_is_dropped() -> None:
 
 async def test_a_reset_ends_when_the_board_had_ended() -> None:
     for status, ends in (("open", False), ("failed", True)):
-        chunk, _ = encode_reset(Board("0-a", {"incarnation": "abc", "revision": "7", "status": status}), 9)
+        chunk = state_of(Board("0-a", {"incarnation": "abc", "revision": "7", "status": status}), 9).sse
         (message,) = await parsed(chunk)
         assert (message.record, message.ends, message.id) == (None, ends, "abc.7-0")
         assert orjson.loads(message.data)["head"]["status"] == status
