@@ -238,7 +238,7 @@ class Commit:
     agenda: tuple[AgendaWrite, ...] = ()
     head: Mapping[str, str] = field(default_factory=dict)
     due: tuple[tuple[str, int | None], ...] = ()
-    """(name, milliseconds from now or None to remove): `deadline`, `retention`."""
+    """(name, milliseconds from now or None to remove): `check`, `deadline`, `retention`, `announce.ended`..."""
     body: Mapping[str, Any] = field(default_factory=dict)
     """What the log record says besides the changes: reasons, errors, counts."""
     blobs: tuple[str, ...] = ()

@@ -62,7 +62,7 @@ key                        type    holds                                        
 `bb:{access}:<kind>:<name>` see controller.limits
 `bb:{access}:streams:<who>` hash   process -> how many streams a key or tenant has   30 s after the last was said
                                    open there, and until when that counts, ms
-`bb:{hooks}:<kind>:<name>`  see controller.webhooks
+`bb:{hooks}:<kind>:<name>`  see controller.webhooks: webhooks until they are deleted, deliveries for 14 days
 `bb:{workers}:present`     zset    worker and what it serves -> when that lapses, ms members: the worker's heart beats on
 `bb:{workers}:served`      zset    `source@version` -> when it was last served, ms   members: 30 days after that
 

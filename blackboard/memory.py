@@ -225,6 +225,11 @@ class MemoryStore:
             if row.name in shelf.due:
                 shelf.due[row.name] = at
 
+    async def done(self, due: Sequence[Due]) -> None:
+        """See ports.Store."""
+        for row in due:
+            self._shelf(row.board).due.pop(row.name, None)
+
     async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
         """See ports.Store."""
         end = time.monotonic() + block_ms / 1000

@@ -17,7 +17,8 @@ Adoption = Literal["adopted", "children", "below", "closed", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Something the sweeper must look at now. `name` is an activation's id, `deadline` or `retention`."""
+    """Something the sweeper must look at now. `name` is an activation's id, `check`, `deadline`, `retention`, or what is to
+    be announced: `announce.created`, `announce.ended`, which the board's end leaves in place."""
 
     board: str
     name: str
@@ -125,6 +126,9 @@ class Store(Protocol):
 
     async def snooze(self, due: Sequence[Due], delay_ms: int) -> None:
         """Look at these again later; what is no longer in the list stays out of it."""
+
+    async def done(self, due: Sequence[Due]) -> None:
+        """Take these off the list for good."""
 
     async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
         """Changes behind each partition's cursor, waiting up to `block_ms` for the first. Not cancelled by callers."""

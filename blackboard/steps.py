@@ -215,7 +215,8 @@ def _base_owner(header: Header) -> str:
 
 def _keep_times(shelf: Shelf, prepared: Prepared, now: int) -> None:
     if shelf.board.ended:
-        shelf.due.clear()
+        # What is still to be announced outlives the board's end.
+        shelf.due = {name: at for name, at in shelf.due.items() if name.startswith("announce.")}
         shelf.leases.clear()
     for id, record, delay in prepared.agenda:
         running = record.startswith(b"running|")

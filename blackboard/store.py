@@ -224,6 +224,12 @@ class RedisStore:
             members = [f"{row.board}|{row.name}" for row in rows]
             await self.line(partition).run(doors.snooze(keys.due(partition), delay_ms=delay_ms, members=members))
 
+    async def done(self, due: Sequence[Due]) -> None:
+        """See ports.Store."""
+        for partition, rows in groupby(sorted(due, key=_partition_of_due), key=_partition_of_due):
+            members = [f"{row.board}|{row.name}" for row in rows]
+            await self._read(self.line(partition).issue(("ZREM", keys.due(partition), *members)))
+
     async def activity(self, cursors: dict[int, str], *, block_ms: int, count: int = 512) -> dict[int, list[Change]]:
         """See ports.Store."""
         return await self._changes.read(cursors, block_ms=block_ms, count=count)

@@ -18,6 +18,7 @@ from blackboard.levels import Address, Upload
 from blackboard.once import Once
 from blackboard.ports import Store
 from controller.adding import TRIES, Adding
+from controller.announcing import CREATED, Interest, Nobody
 from controller.choice import begin_with, idle_without
 from controller.graph import compile_graph
 from controller.modes import refused
@@ -60,10 +61,18 @@ class Desk:
     """Every method may raise what the store raises; those on a board raise BoardGone when the tenant has no such board."""
 
     def __init__(
-        self, store: Store, blobs: Putter, sources: Sequence[Source], settings: Settings, *, models: bool = False
+        self,
+        store: Store,
+        blobs: Putter,
+        sources: Sequence[Source],
+        settings: Settings,
+        *,
+        models: bool = False,
+        interest: Interest | None = None,
     ) -> None:
-        """`models`: whether there is a language model to ask."""
+        """`models`: whether there is a language model to ask. `interest`: who is to hear of new boards."""
         self._models = models
+        self._interest = interest or Nobody()
         self._store = store
         self._blobs = blobs
         self._settings = settings
@@ -155,11 +164,14 @@ class Desk:
             "goal": ",".join(document.goal),
             "sources": orjson.dumps(sources).decode(),
             **self._aside(document),
+            **self._interest.stamp(document.tenant),
             "policy": document.policy.text(),
             "filename": document.filename or "",
             "priority": document.priority,
             "hold": document.hold,
         }
+        if document.callback:
+            head["callback"] = document.callback
         limits = [limit for limit in (document.deadline_s, document.policy.budget.wall_s) if limit is not None]
         if limits:
             head["deadline_ms"] = str(max(1, round(min(limits) * 1000)))
@@ -202,9 +214,11 @@ class Desk:
         return {"shadow": orjson.dumps({name: self.offer.all[name].version for name in document.shadow}).decode()}
 
     def _due(self, head: Mapping[str, str]) -> tuple[tuple[str, int | None], ...]:
-        deadline = head.get("deadline_ms")
-        check = ("check", self._settings.check_ms)
-        return (check, ("deadline", int(deadline))) if deadline else (check,)
+        due: list[tuple[str, int | None]] = [("check", self._settings.check_ms)]
+        if deadline := head.get("deadline_ms"):
+            due.append(("deadline", int(deadline)))
+        # What is made here is nobody's child, though it may be a copy of one.
+        return (*due, *self._interest.due(CREATED, {name: head[name] for name in head if name != "opened_by"}))
 
     async def cancel(self, board: str, by: str, *, tenant: str = "default") -> BoardView:
         """Ask for the end; the controller brings it about. Nothing happens to a board that has ended."""

@@ -13,7 +13,7 @@ import random
 import secrets
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
@@ -24,6 +24,7 @@ from blackboard.contract import Source
 from blackboard.errors import StorageError
 from blackboard.events import LogRecord
 from blackboard.ports import Change, Due, Store
+from controller.announcing import CREATED, ENDED, Announcer, Interest, Nobody, What, split
 from controller.family import Erasing, Family, has_kin
 from controller.queue import Queue
 from controller.settings import Settings
@@ -53,6 +54,8 @@ class Controller:
         most_boards: int = 4096,
         meet: Meet | None = None,
         eraser: Erasing | None = None,
+        interest: Interest | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         """`with_store`: the queue's commands travel on the store's own connection, in the order they are issued."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -60,8 +63,11 @@ class Controller:
         self._queue = queue
         self._settings = settings
         self._turns = Turns(
-            store=store, queue=queue, sources=sources, settings=settings, with_store=with_store, meet=meet
-        )
+            store=store, queue=queue, sources=sources, settings=settings, with_store=with_store, meet=meet,
+            interest=interest,
+        )  # fmt: skip
+        self._interest = interest or Nobody()
+        self._announcer = announcer or Nobody()
         self._family = Family(store, settings, eraser)
         self._desks: OrderedDict[str, Desk] = OrderedDict()
         self._most = most_boards
@@ -175,6 +181,8 @@ class Controller:
         desk = self._desk(board)
         desk.heard.append(record)
         desk.known = max(desk.known, record.revision)
+        if record.type == "board.created":
+            self._hurry(board, record.head, CREATED)
         if record.type not in NO_DECISION:
             self._mark(board, desk, own=record.by == "controller")
 
@@ -220,6 +228,8 @@ class Controller:
 
     async def _sweep_partition(self, partition: int) -> None:
         _, rows = await self._store.due(partition)
+        told, rows = split(rows)
+        await asyncio.gather(*map(self._announce, told))
         checks: list[Due] = []
         wakes: list[Due] = []
         for row in rows:
@@ -241,6 +251,22 @@ class Controller:
             except StorageError as error:
                 # Queues may live on a server of their own; the boards' own one still has work for us.
                 log.warning("wakes.unsent", error=str(error))
+
+    async def _announce(self, due: Due) -> None:
+        try:
+            await self._announcer.announce(due)
+        except StorageError as error:
+            log.warning("announcement.interrupted", board=due.board, error=str(error))
+            with suppress(StorageError):
+                # Not at the head of the list, where it would be in the way of what can be done.
+                await self._store.snooze([due], self._settings.check_ms)
+
+    def _hurry(self, board: str, head: Mapping[str, str], what: What) -> None:
+        """Announce without waiting for the sweeper, who does it again where this is lost."""
+        if self._interest.due(what, head):
+            task = asyncio.get_running_loop().create_task(self._announce(Due(board, what, 0)))
+            self._turning.add(task)
+            task.add_done_callback(self._turning.discard)
 
     def _desk(self, board: str) -> Desk:
         desk = self._desks.get(board)
@@ -276,6 +302,8 @@ class Controller:
             if desk.plan is not None and has_kin(desk.plan):
                 await self._family.tend(desk.plan, desk.kin, ended=ended, fresh=fresh)
             if ended:
+                if desk.plan is not None:
+                    self._hurry(board, desk.plan.head, ENDED)
                 self._desks.pop(board, None)
                 self._ended[board] = None
                 if len(self._ended) > self._most:

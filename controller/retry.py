@@ -13,7 +13,8 @@ from blackboard.errors import UsageError
 from controller.kin import children_of
 
 UPLOAD = "upload/original"
-KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms", "backfill", "inherited", "children")
+KEPT = ("tenant", "goal", "policy", "filename", "priority", "hold", "deadline_ms", "backfill", "inherited", "children",
+        "callback", "webhooks")  # fmt: skip
 """Head fields that a fork takes over."""
 
 

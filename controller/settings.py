@@ -41,6 +41,14 @@ class Settings(BaseSettings):
     """Networks that documents may be fetched from and webhooks sent to though they are not public: `10.0.0.0/8`."""
     fetch_timeout_s: Annotated[float, Field(gt=0, le=500)] = 60.0
     """How long fetching a document from its address may take."""
+    webhook_timeout_s: Positive = 15.0
+    """How long a webhook's receiver may take to answer."""
+    webhook_pace: Positive = 1.0
+    """Multiplies the waits between the attempts of a webhook: less than 1 to try things out."""
+    secret_key: str = Field("", repr=False)
+    """Seals the secrets that are kept; several, the first of which seals, while it is changed."""
+    secret_key_file: str = ""
+    """Where that is; with both empty in `data_dir`, drawn when it is needed."""
     ping_s: Positive = 15.0
     """How often an idle event stream says that it is alive."""
     limit_streams: Annotated[int, Field(ge=0)] = 100

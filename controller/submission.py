@@ -34,6 +34,8 @@ class Submission:
     priority: Literal["interactive", "batch"] = "interactive"
     hold: Literal["", "review"] = ""
     policy: Policy = DEFAULT
+    callback: str = ""
+    """Where to tell of the end of this board alone."""
     by: str = "submitter"
     once: Once | None = None
 

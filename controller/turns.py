@@ -19,6 +19,8 @@ from blackboard.events import LogRecord
 from blackboard.ports import Due, Store
 from blackboard.presence import Presence
 from controller.adoption import Adoption, adoption
+from controller.announcing import ENDED as ANNOUNCE_ENDED
+from controller.announcing import Interest, Nobody
 from controller.decide import Decision, Step, decide_plan
 from controller.family import Seen
 from controller.graph import Graph, graph_of
@@ -91,8 +93,10 @@ class Turns:
         settings: Settings,
         with_store: bool,
         meet: Meet | None = None,
+        interest: Interest | None = None,
     ) -> None:
         self._store = store
+        self._interest = interest or Nobody()
         self._queue = queue
         self._sources = tuple(sources)
         self._settings = settings
@@ -254,7 +258,7 @@ class Turns:
 
     async def _act(self, board: str, desk: Desk, plan: Plan, decision: Decision) -> bool:
         """Commit a decision and wake whom it concerns. Whether it took effect."""
-        commit = self._commit_of(decision)
+        commit = self._commit_of(decision, plan.head)
         wakes = [
             desk.wake(board, step.activation.id, step.activation.data["version"], plan.head)
             for step in (*decision.activate, *decision.retry)
@@ -279,7 +283,7 @@ class Turns:
             desk.known = max(desk.known, plan.revision + 1)
         return answer.ok
 
-    def _commit_of(self, decision: Decision) -> Commit:
+    def _commit_of(self, decision: Decision, board: Mapping[str, str]) -> Commit:
         grace = self._settings.wake_grace_ms
         steps: list[tuple[Step, int | None]] = [(step, None) for step in decision.cancel]
         steps += [(step, grace) for step in (*decision.activate, *decision.retry)]
@@ -289,7 +293,10 @@ class Turns:
             type = f"board.{decision.ending.status}"
             body = decision.ending.outcome
             head = {"status": decision.ending.status, "outcome": orjson.dumps(body).decode()}
-            due = [("retention", int(self._settings.retention_s * 1000))]
+            due = [
+                ("retention", int(self._settings.retention_s * 1000)),
+                *self._interest.due(ANNOUNCE_ENDED, board),
+            ]
         elif not (decision.activate or decision.retract):
             type = "activation.retried" if decision.retry else "activation.cancelled"
         return Commit(

@@ -283,7 +283,10 @@ if ended or #dues > 0 then
 end
 if ended then
   for _, name in ipairs(redis.call('HKEYS', agenda)) do unscheduled[#unscheduled + 1] = board .. '|' .. name end
-  for name in string.gmatch(names, '%S+') do unscheduled[#unscheduled + 1] = board .. '|' .. name end
+  for name in string.gmatch(names, '%S+') do
+    -- What is still to be announced outlives the board's end.
+    if string.sub(name, 1, 9) ~= 'announce.' then unscheduled[#unscheduled + 1] = board .. '|' .. name end
+  end
   redis.call('DEL', leases)
 else
   each('HDEL', leases, freed)

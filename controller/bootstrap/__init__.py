@@ -14,6 +14,7 @@ from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
 from blackboard.doors import SCRIPTS, Script
+from blackboard.egress import Egress
 from blackboard.elsewhere import Elsewhere
 from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
@@ -36,9 +37,14 @@ from controller.queue_load import QueueLoads
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
+from controller.sealing import Sealer, sealer_of
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.streams import COUNT, Streams
+from controller.webhooks.interest import Interest
+from controller.webhooks.registry import Webhooks
+from controller.webhooks.storage import SCRIPTS as HOOK_SCRIPTS
+from controller.webhooks.storage import HookStore
 from knowledge_sources.llm.accounts import Books
 from knowledge_sources.llm.answers import KeptAnswers
 from knowledge_sources.llm.condition import ModelCondition
@@ -49,6 +55,7 @@ from knowledge_sources.llm.settings import ModelSettings, read_settings
 
 if TYPE_CHECKING:
     from controller.loop import Controller
+    from controller.webhooks.deliverer import Deliverer
     from controller.worker import ActivationWorker
 
 ALL_ROLES = frozenset({"api", "controller", "worker"})
@@ -79,6 +86,9 @@ class Service:
     load: Load
     eraser: Eraser
     streams: Streams
+    webhooks: Webhooks
+    hooks: HookStore
+    sealer: Sealer
     controller: Controller | None = None
     worker: ActivationWorker | None = None
 
@@ -131,6 +141,8 @@ async def open_service(
     async with AsyncExitStack() as stack:
         service = await _assemble(settings, stack, sources)
         await _follow_sources(service, stack, remote=remote)
+        if roles & {"api", "controller"}:
+            await _follow_webhooks(service, stack)
         if "controller" in roles:
             await _start_controller(service, stack)
         if "worker" in roles:
@@ -154,7 +166,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
         find_sources(plugins=settings.plugins, trusted=settings.trusted) if given is None else (tuple(given), ())
     )
     line = await _queue_line(settings, store, stack)
-    await _load(store.line(0), SCRIPTS, settings)
+    await _load(store.line(0), (*SCRIPTS, *HOOK_SCRIPTS), settings)
     await _load(line, (ENQUEUE, POP, DEPTHS), settings)
     queue = Queue(line)
     feed = Feed(store, ping_s=settings.ping_s)
@@ -166,7 +178,11 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     work = Work(store=store, reads=Elsewhere(store.line), directory=directory, wakeups=wakeups, settings=settings)
     asked = read_settings()
     condition = condition_of(asked, store.line(0))
-    desk = Desk(store, blobs, found, settings, models=condition.configured)
+    hooks = HookStore(store.line(0))
+    sealer = sealer_of(settings.secret_key, settings.secret_key_file, settings.data_dir)
+    interest = Interest(hooks)
+    webhooks = Webhooks(hooks, sealer, interest, Egress(settings.egress_allow))
+    desk = Desk(store, blobs, found, settings, models=condition.configured, interest=interest)
     accounts = Books(store.line(0), asked)
     keyring = Keyring(KeyRows(store.line(0)), settings.key_pepper.get_secret_value())
     load = _load_of(line, store, directory, settings)
@@ -175,6 +191,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
         gate=KeyGate(keyring, settings.limit_requests_per_minute), keyring=keyring, load=load,
         eraser=_eraser(settings, store, queue, asked, stack),
         streams=await _counting(store, settings, stack),
+        webhooks=webhooks, hooks=hooks, sealer=sealer,
     )  # fmt: skip
 
 
@@ -228,6 +245,39 @@ async def _follow_sources(service: Service, stack: AsyncExitStack, *, remote: bo
     stack.push_async_callback(end)
 
 
+async def _follow_webhooks(service: Service, stack: AsyncExitStack) -> None:
+    """Learn which tenants listen, before the first board begins or ends here, and from then on."""
+    interest = service.webhooks.interest
+    await interest.refresh()
+    following = asyncio.create_task(interest.follow())
+
+    async def end() -> None:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+    stack.push_async_callback(end)
+
+
+async def _start_deliverer(service: Service, stack: AsyncExitStack) -> Deliverer:
+    from controller.webhooks.courier import EgressCourier, open_client
+    from controller.webhooks.deliverer import Deliverer
+
+    settings = service.settings
+    client = open_client()
+    stack.push_async_callback(client.aclose)
+    deliverer = Deliverer(
+        service.hooks,
+        service.sealer,
+        EgressCourier(Egress(settings.egress_allow, client=client), timeout_s=settings.webhook_timeout_s),
+        lease_ms=settings.lease_ms,
+        poll_s=settings.poll_s,
+        pace=settings.webhook_pace,
+    )
+    await _run(deliverer.serve(), deliverer.stop, stack)
+    return deliverer
+
+
 async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitStack) -> Coalescer:
     if not _apart(settings):
         return store.line(0)
@@ -270,7 +320,9 @@ def _apart(settings: Settings) -> bool:
 async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
     # Here, as below: commands that only read a board take neither role, and are to answer at once.
     from controller.loop import Controller
+    from controller.webhooks.announcer import Announcer
 
+    deliverer = await _start_deliverer(service, stack)
     controller = Controller(
         store=service.store,
         queue=service.queue,
@@ -279,6 +331,8 @@ async def _start_controller(service: Service, stack: AsyncExitStack) -> None:
         with_store=not _apart(service.settings),
         meet=service.directory.meet,
         eraser=service.eraser,
+        interest=service.webhooks.interest,
+        announcer=Announcer(service.store, service.hooks, kick=deliverer.kick),
     )
     service.controller = controller
     await _run(controller.serve(), controller.stop, stack)

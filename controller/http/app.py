@@ -33,15 +33,24 @@ from controller.http import (
     report,
     sources,
     spending,
+    webhooks,
 )
 from controller.http.door import Api
 from controller.http.guard import Guard
 from controller.http.key_models import KeyRequest
 from controller.http.limits import Limits
-from controller.http.models import FileDocument, Problem, TextDocument, UrlDocument
+from controller.http.models import FileDocument, NoOptions, Problem, TextDocument, UrlDocument
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
 from controller.http.scopes import NEEDS, OPEN
+from controller.http.webhook_models import (
+    NewWebhook,
+    RedeliverOptions,
+    RotateOptions,
+    WebhookChange,
+    WebhookMessage,
+    openapi_webhooks,
+)
 from controller.remote.declaration import Declaration
 from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 
@@ -103,7 +112,7 @@ def create_app(service: Api) -> FastAPI:
     app.state.api = service
     resources = (
         documents, boards, backfills, report, entries, erasure, events, activations, remote, sources, blobs,
-        spending, capabilities, health, keys,
+        spending, capabilities, health, keys, webhooks,
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.
@@ -142,21 +151,16 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     if "BoardEvent" in schemas:
         return document
-    asked = (
-        TextDocument,
-        UrlDocument,
-        FileDocument,
-        Declaration,
-        ClaimRequest,
-        RenewRequest,
-        CommitRequest,
-        KeyRequest,
-    )
-    for model in (Problem, *asked):
+    requests = (
+        Problem, TextDocument, UrlDocument, FileDocument, Declaration, ClaimRequest, RenewRequest, CommitRequest, NoOptions,
+        KeyRequest, NewWebhook, WebhookChange, RotateOptions, RedeliverOptions, WebhookMessage,
+    )  # fmt: skip
+    for model in requests:
         described = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(described.pop("$defs", {}))
         schemas[model.__name__] = described
     schemas.update(events.event_schema(sorted((*TYPES, "reset"))))
+    document["webhooks"] = openapi_webhooks()
     # FastAPI's own shape of errors is never answered.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

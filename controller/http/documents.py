@@ -148,6 +148,8 @@ async def _meet(request: Request, options: DocumentOptions, turn: Turn) -> None:
     if not api.desk.offer.levels(caller_of(request).tenant).keys() >= set(options.goal):
         await api.directory.refresh()
     await api.directory.meet(options.sources)
+    if options.callback:
+        await api.webhooks.check_callback(caller_of(request).tenant, options.callback)
 
 
 def _boundary(request: Request) -> str:
@@ -168,6 +170,7 @@ def _submission(request: Request, options: DocumentOptions, **document: Any) -> 
         deadline_s=options.deadline_s,
         priority=options.priority,
         hold=options.hold,
+        callback=options.callback,
         policy=_policy(options, api_of(request).settings.models),
         **document,
     )

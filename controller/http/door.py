@@ -30,6 +30,7 @@ from controller.remote.work import Work
 from controller.settings import Settings
 from controller.streams import Streams
 from controller.views import BoardView
+from controller.webhooks.registry import Webhooks
 
 T = TypeVar("T")
 
@@ -84,6 +85,8 @@ class Api(Protocol):
     def eraser(self) -> Eraser: ...
     @property
     def streams(self) -> Streams: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
     @property
     def settings(self) -> Settings: ...
     @property

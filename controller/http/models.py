@@ -29,6 +29,14 @@ class DocumentOptions(Options):
         list[str], Field(max_length=200, description="Sources that write to the side space alone: they change nothing.")
     ] = []
     priority: Literal["interactive", "batch"] = "interactive"
+    callback: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            description="An address that is told of this board's end, signed with the tenant's own secret "
+            "(`POST /v1/webhooks/callbacks/rotate`).",
+        ),
+    ] = ""
     hold: Annotated[Literal["", "review"], Field(description="`review`: wait for approval before the end.")] = ""
     strategy: Annotated[
         dict[LevelName, Strategy],

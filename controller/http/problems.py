@@ -90,6 +90,7 @@ CATALOGUE: Mapping[str, Kind] = {
     "key-ended": Kind(409, "The key has ended", "It was revoked or has expired; create another."),
     "too-many-keys": Kind(409, "Too many keys", "The tenant can have no more keys; those that ended leave in time."),
     "webhook-exists": Kind(409, "The webhook exists", "There is a webhook for this address already."),
+    "too-many-webhooks": Kind(409, "Too many webhooks", "There are as many as there may be; delete one first."),
     "report-not-ready": Kind(
         409, "The report is not ready", "The board is still open. `?partial=true` answers what there is by now."
     ),

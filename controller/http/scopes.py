@@ -41,6 +41,16 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "keys.get": "admin",
     "keys.revoke": "admin",
     "keys.rotate": "admin",
+    "webhooks.create": "admin",
+    "webhooks.list": "admin",
+    "webhooks.get": "admin",
+    "webhooks.change": "admin",
+    "webhooks.delete": "admin",
+    "webhooks.rotate": "admin",
+    "webhooks.test": "admin",
+    "webhooks.deliveries": "admin",
+    "webhooks.delivery": "admin",
+    "webhooks.redeliver": "admin",
 }
 OPEN: Final = frozenset({"health.live", "health.ready", "problems.explain"})
 """Operations that ask for no key."""

@@ -29,6 +29,9 @@ from controller.load import Load, NoLoad
 from controller.remote.directory import Directory
 from controller.settings import Settings
 from controller.streams import Streams
+from controller.values import InvalidValue
+from controller.webhooks.records import Delivery, TooManyWebhooks, Webhook, WebhookGone
+from controller.webhooks.registry import Told, Webhooks
 from tests.listening import listening
 
 
@@ -124,6 +127,58 @@ class NoKeys(KeyRows):
         return 0
 
 
+class NoWebhooks:
+    """Webhooks of which there are none, and may be none."""
+
+    async def create(self, tenant: str, url: str, **given: Any) -> Told:
+        """Too many."""
+        raise TooManyWebhooks("there may be 0 webhooks")
+
+    async def all(self, tenant: str) -> list[Webhook]:
+        """None."""
+        return []
+
+    async def get(self, tenant: str, id: str) -> Webhook:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def change(self, tenant: str, id: str, given: Any) -> Webhook:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def delete(self, tenant: str, id: str) -> None:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def rotate(self, tenant: str, id: str, **given: Any) -> Told:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def test(self, tenant: str, id: str) -> Delivery:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def deliveries(self, tenant: str, id: str, **given: Any) -> tuple[list[Delivery], str]:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def delivery(self, tenant: str, id: str, delivery: str) -> Delivery:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def redeliver(self, tenant: str, id: str, delivery: str) -> int:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def redeliver_failed(self, tenant: str, id: str, since: int) -> int:
+        """Gone."""
+        raise WebhookGone("there is no such webhook")
+
+    async def check_callback(self, tenant: str, url: str) -> None:
+        """There is no secret."""
+        raise InvalidValue([("/callback", "there is no secret to sign it with")])
+
+
 @dataclass
 class Small:
     """What `create_app` asks for, without controller or workers."""
@@ -138,6 +193,7 @@ class Small:
     gate: Gate = OpenGate()  # noqa: RUF009
     keyring: Keyring = Keyring(NoKeys())  # noqa: RUF009
     load: Load = NoLoad()  # noqa: RUF009
+    webhooks: Webhooks = NoWebhooks()  # type: ignore[assignment] # noqa: RUF009
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)
