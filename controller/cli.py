@@ -11,7 +11,19 @@ from typing import Annotated
 
 import typer
 
-from controller.commands import analyze, boards, doctor, erasing, keys, remote, replaying, service, sources, spending
+from controller.commands import (
+    analyze,
+    boards,
+    doctor,
+    erasing,
+    keys,
+    remote,
+    replaying,
+    service,
+    sources,
+    spending,
+    webhooks,
+)
 from controller.commands.console import INTERRUPTED, State, explain, out, silence_stdout
 
 app = typer.Typer(
@@ -50,6 +62,7 @@ for group in (analyze, service, remote, boards, erasing, replaying, doctor):
 app.add_typer(sources.app, name="sources")
 app.add_typer(spending.app, name="spending")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 def main() -> None:
