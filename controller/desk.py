@@ -12,7 +12,7 @@ import orjson
 from blackboard.board import Board
 from blackboard.contract import Source
 from blackboard.entries import AgendaWrite, Answer, Commit, Header, Put, Retract, entry_key, level_of
-from blackboard.errors import BoardClosed, BoardGone, ConflictError, ContractError
+from blackboard.errors import BoardClosed, BoardGone, ConflictError
 from blackboard.keys import new_board_id
 from blackboard.levels import Address, Upload
 from blackboard.once import Once
@@ -20,7 +20,7 @@ from blackboard.ports import Store
 from controller.adding import TRIES, Adding
 from controller.announcing import CREATED, Interest, Nobody
 from controller.choice import begin_with, idle_without
-from controller.graph import compile_graph
+from controller.fitting import unfit
 from controller.modes import refused
 from controller.offer import Offer
 from controller.pinned import Backfill
@@ -130,27 +130,10 @@ class Desk:
             errors.append(
                 ("/sources", f"nothing would happen: {idle[0]} waits for {idle[1]}, which no chosen source makes")
             )
-        errors += self._check_policy(document, chosen) if not errors else []
+        errors += unfit(document.policy, document.goal, chosen) if not errors else []
         if errors:
             raise InvalidValue(errors)
         return {name: source.version for name, source in chosen.items()}
-
-    def _check_policy(self, document: Submission, chosen: Mapping[str, Source]) -> list[tuple[str, str]]:
-        """What these sources cannot follow, as (pointer, words)."""
-        if not document.policy.strategy and not document.policy.asks_models:
-            return []
-        levels = {level for source in chosen.values() for level in self.offer.outputs[source.name]}
-        for level in document.policy.strategy:
-            if level not in levels:
-                return [
-                    (f"/strategy/{level}", f"no chosen source contributes to it; {', '.join(sorted(levels))} can be")
-                ]
-        try:
-            compile_graph(chosen.values(), document.goal, document.policy)
-        except ContractError as error:
-            where = "/strategy" if document.policy.strategy else "/models"
-            return [(where, f"{error}{f'; {error.hint}' if error.hint else ''}")]
-        return []
 
     async def submit(self, document: Submission) -> BoardView:
         """Make a board for a document. Raises InvalidValue, see `check`."""
