@@ -59,7 +59,15 @@ def hide_password(url: str) -> str:
 
 
 async def check_server(client: Any) -> list[str]:
-    """Warnings, also logged. Raises ServerUnfit when the server would lose boards, StorageUnavailable when it is away.
+    """`examine`, its warnings also logged."""
+    warnings = await examine(client)
+    for warning in warnings:
+        log.warning(warning)
+    return warnings
+
+
+async def examine(client: Any) -> list[str]:
+    """Warnings. Raises ServerUnfit when the server would lose boards, StorageUnavailable when it is away.
 
     Unfit: older than 7.0, an eviction policy other than noeviction, no append-only file. A server that hides its
     settings (CONFIG is often forbidden where servers are rented) is warned about.
@@ -80,8 +88,6 @@ async def check_server(client: Any) -> list[str]:
         warnings.append("the server hides its settings: see to it that eviction is off and the append-only file on")
     else:
         _judge(settings, warnings)
-    for warning in warnings:
-        log.warning(warning)
     return warnings
 
 

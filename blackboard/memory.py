@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from copy import deepcopy
 
@@ -52,6 +53,7 @@ class MemoryStore:
         self._present: dict[tuple[str, ...], int] = {}
         self._served: dict[str, int] = {}
         self._listeners: list[Listener] = []
+        self.refused: Counter[tuple[str, str]] = Counter()
         self._watchers: dict[str, set[asyncio.Queue[bytes]]] = {}
 
     def new_id(self, tenant: str) -> str:
@@ -96,6 +98,8 @@ class MemoryStore:
             self._shelves[board] = shelf
         if record is not None:
             self._logged(board, record)
+        if not outcome.answer.ok:
+            self.refused[prepared.commit.mode, outcome.answer.status] += 1
         return outcome.answer
 
     async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
@@ -253,6 +257,10 @@ class MemoryStore:
         """See ports.Store."""
         return f"{len(self._changes.get(partition, ()))}-0"
 
+    async def examine(self) -> list[str]:
+        """See ports.Store."""
+        return []
+
     async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
         """See ports.Store."""
         now = self._clock()
@@ -261,6 +269,11 @@ class MemoryStore:
             return False
         self._held[lease] = (holder, now + ttl_ms)
         return True
+
+    async def held(self, leases: Sequence[str]) -> list[bool]:
+        """See ports.Store."""
+        now = self._clock()
+        return [self._held.get(lease, ("", 0))[1] > now for lease in leases]
 
     async def release(self, lease: str, holder: str) -> None:
         """See ports.Store."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -58,6 +59,8 @@ class Store(Protocol):
     """Boards on a server. Every method may raise StorageUnavailable or StorageFull; writes also OutcomeUnknown."""
 
     partitions: int
+    refused: Counter[tuple[str, str]]
+    """Commits that THIS store object was refused, by the writer's mode and the answer's status."""
 
     def new_id(self, tenant: str) -> str:
         """A fresh board id, unguessable, with its partition's number in it."""
@@ -136,11 +139,17 @@ class Store(Protocol):
     async def activity_tip(self, partition: int) -> str:
         """The cursor behind everything so far."""
 
+    async def examine(self) -> list[str]:
+        """What is doubtful about the server, in words. Raises ServerUnfit where it would lose boards."""
+
     async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
         """Take or keep a named lease (a partition's controller); False when somebody else has it."""
 
     async def release(self, lease: str, holder: str) -> None:
         """Give a named lease back, if it is still the holder's."""
+
+    async def held(self, leases: Sequence[str]) -> list[bool]:
+        """Which of these named leases somebody has."""
 
     async def retire(self, board: str) -> bool:
         """Remove an ended board with all its keys in one step, then blobs nothing refers to. False if it has not ended."""

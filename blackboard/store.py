@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -16,7 +17,7 @@ from blackboard.blobs import Blobs
 from blackboard.board import Board
 from blackboard.changes import ChangeReader
 from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender, Sender, resent
-from blackboard.connect import check_server, connect
+from blackboard.connect import check_server, connect, examine
 from blackboard.doom import Mark, Removals, assured, marks_of
 from blackboard.entries import Answer, Claimed, Commit
 from blackboard.errors import OutcomeUnknown, StorageError, StorageUnavailable, UsageError
@@ -66,6 +67,8 @@ class RedisStore:
         self._removals = Removals(self.line, blobs, partitions)
         self._changes = ChangeReader(self.reads, cluster=cluster)
         self._listeners: list[Listener] = []
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """See ports.Store."""
         self._hub = ProgressHub(blocking)
         self._widened = False
         self._closed = False
@@ -92,6 +95,7 @@ class RedisStore:
             self._widened = True
         outcome = await assured(self.blobs, commit, lambda seen: self._step(board, prepared, seen))
         if not outcome.answer.ok:
+            self.refused[commit.mode, outcome.answer.status] += 1
             await self._unkeep(prepared)
         elif self._listeners and not outcome.answer.already:
             self._tell(board, record_of(prepared, outcome))
@@ -241,6 +245,10 @@ class RedisStore:
         )
         return found[0][0].decode() if found else "0-0"
 
+    async def examine(self) -> list[str]:
+        """See ports.Store."""
+        return await examine(self._blocking)
+
     async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
         """See ports.Store."""
         return bool(await self.line(0).run(doors.hold(keys.lease(lease), holder=holder, ttl_ms=ttl_ms)))
@@ -248,6 +256,11 @@ class RedisStore:
     async def release(self, lease: str, holder: str) -> None:
         """See ports.Store."""
         await self.line(0).run(doors.release(keys.lease(lease), holder=holder))
+
+    async def held(self, leases: Sequence[str]) -> list[bool]:
+        """See ports.Store."""
+        asked = (self._read(self.line(0).issue(("EXISTS", keys.lease(lease)))) for lease in leases)
+        return [bool(found) for found in await asyncio.gather(*asked)]
 
     async def retire(self, board: str) -> bool:
         """See ports.Store. True as well when the board is gone already."""

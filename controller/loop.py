@@ -87,6 +87,11 @@ class Controller:
         """The partitions held now."""
         return frozenset(self._cursors)
 
+    @property
+    def boards(self) -> int:
+        """Boards it has in mind: open ones of its partitions."""
+        return len(self._desks)
+
     def know(self, sources: Sequence[Source], changed: AbstractSet[str]) -> None:
         """The sources there are now, and the names of those that changed. Boards they concern are looked at."""
         self._turns.know(sources, changed)

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Where health and metrics are told without a key, in any role; 0: nowhere."""
+    metrics_host: str = "127.0.0.1"
     max_upload_bytes: Annotated[int, Field(gt=0)] = 25 * 1024 * 1024
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Networks that documents may be fetched from and webhooks sent to though they are not public: `10.0.0.0/8`."""

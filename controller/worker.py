@@ -95,6 +95,16 @@ class ActivationWorker:
         self._claims = 0
         self._circuit = Circuit()
 
+    @property
+    def running(self) -> Sequence[tuple[str, str]]:
+        """What it runs now: board and activation."""
+        return tuple(self._running)
+
+    @property
+    def slots(self) -> Mapping[str, int]:
+        """How many activations of each of its sources it runs at a time."""
+        return {name: self._slots.get(name, self._settings.slots) for name in self._sources}
+
     def begin(self, job: Job) -> bool:
         """See queue.LocalWorker."""
         return self._worker is not None and self._worker.begin(job)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from blackboard.blobs import Blobs
@@ -13,7 +13,7 @@ from blackboard.callers import KeyRows
 from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
-from blackboard.doors import SCRIPTS, Script
+from blackboard.doors import SCRIPTS
 from blackboard.egress import Egress
 from blackboard.elsewhere import Elsewhere
 from blackboard.embedded import Embedded
@@ -32,6 +32,7 @@ from controller.erasure import Eraser, WakeUpTraces
 from controller.key_gate import KeyGate
 from controller.keyring import Keyring
 from controller.load import Load
+from controller.metrics import Metrics
 from controller.queue import DEPTHS, ENQUEUE, POP, Queue
 from controller.queue_load import QueueLoads
 from controller.remote.directory import Directory
@@ -40,6 +41,7 @@ from controller.remote.work import Work
 from controller.sealing import Sealer, sealer_of
 from controller.settings import Settings
 from controller.staff import Staff
+from controller.steps_loaded import Steps
 from controller.streams import COUNT, Streams
 from controller.webhooks.interest import Interest
 from controller.webhooks.registry import Webhooks
@@ -89,8 +91,13 @@ class Service:
     webhooks: Webhooks
     hooks: HookStore
     sealer: Sealer
+    steps: Steps
     controller: Controller | None = None
     worker: ActivationWorker | None = None
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -101,6 +108,10 @@ class Service:
     def broken(self) -> tuple[Broken, ...]:
         """Plug-ins that could not be loaded, and registrations that do not fit those that were."""
         return (*self.unloaded, *self.directory.broken)
+
+    async def scripts(self) -> Sequence[str]:
+        """Load what the servers forgot; names of scripts that are missing still. Raises StorageError."""
+        return await self.steps.load()
 
     async def why(self, board: str) -> list[Any] | None:
         """Why each source acted or did not; None for an unknown board."""
@@ -166,8 +177,10 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
         find_sources(plugins=settings.plugins, trusted=settings.trusted) if given is None else (tuple(given), ())
     )
     line = await _queue_line(settings, store, stack)
-    await _load(store.line(0), (*SCRIPTS, *HOOK_SCRIPTS), settings)
-    await _load(line, (ENQUEUE, POP, DEPTHS), settings)
+    # On Cluster redis-py knows no EVALSHA: the boards' steps travel as text there.
+    own = () if settings.cluster else (*SCRIPTS, *HOOK_SCRIPTS, COUNT)
+    steps = Steps((store.line(0), own), (line, (ENQUEUE, POP, DEPTHS)))
+    await steps.load()
     queue = Queue(line)
     feed = Feed(store, ping_s=settings.ping_s)
     await feed.start()
@@ -192,6 +205,7 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
         eraser=_eraser(settings, store, queue, asked, stack),
         streams=await _counting(store, settings, stack),
         webhooks=webhooks, hooks=hooks, sealer=sealer,
+        steps=steps,
     )  # fmt: skip
 
 
@@ -292,7 +306,6 @@ async def _queue_line(settings: Settings, store: RedisStore, stack: AsyncExitSta
 
 async def _counting(store: RedisStore, settings: Settings, stack: AsyncExitStack) -> Streams:
     """The count of event streams, kept true while the process lives."""
-    await _load(store.line(0), (COUNT,), settings)
     streams = Streams(store.line(0), settings.limit_streams)
     stack.push_async_callback(streams.close)
     counting = asyncio.create_task(streams.serve())
@@ -304,12 +317,6 @@ async def _counting(store: RedisStore, settings: Settings, stack: AsyncExitStack
 
     stack.push_async_callback(end)
     return streams
-
-
-async def _load(line: Coalescer, scripts: Iterable[Script], settings: Settings) -> None:
-    """Make scripts known beforehand: a step that must first be sent as text could be overtaken by what it started."""
-    if not settings.cluster:
-        await asyncio.gather(*(line.issue(("SCRIPT", "LOAD", script.text)) for script in scripts))
 
 
 def _apart(settings: Settings) -> bool:

@@ -22,29 +22,55 @@ if TYPE_CHECKING:
     import asyncio
     import socket
 
+    from fastapi import FastAPI
+
     from controller.bootstrap import Service
     from controller.http.server import Server
     from controller.settings import Settings
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on [env: BLACKBOARD_HOST].")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        min=1,
+        max=65535,
+        help="Tell health and metrics there, without a key [env: BLACKBOARD_METRICS_PORT].",
+        show_default=False,
+    ),
+]
 Port = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one [env: BLACKBOARD_PORT].")
 ]
 
 
-def up(ctx: typer.Context, host: Host = None, port: Port = None, plugins: Plugins = None, data: Data = None) -> None:
+def up(
+    ctx: typer.Context,
+    host: Host = None,
+    port: Port = None,
+    metrics_port: MetricsPort = None,
+    plugins: Plugins = None,
+    data: Data = None,
+) -> None:
     """Run everything in one process: HTTP, controller, worker, and a private server when no BLACKBOARD_REDIS_URL is set."""
-    _start(ctx, {"api", "controller", "worker"}, data, host=host, port=port, plugins=plugins)
+    _start(ctx, {"api", "controller", "worker"}, data, host=host, port=port, metrics_port=metrics_port, plugins=plugins)
 
 
-def serve(ctx: typer.Context, host: Host = None, port: Port = None, plugins: Plugins = None, data: Data = None) -> None:
+def serve(
+    ctx: typer.Context,
+    host: Host = None,
+    port: Port = None,
+    metrics_port: MetricsPort = None,
+    plugins: Plugins = None,
+    data: Data = None,
+) -> None:
     """Run the HTTP door alone."""
-    _start(ctx, {"api"}, data, host=host, port=port, plugins=plugins)
+    _start(ctx, {"api"}, data, host=host, port=port, metrics_port=metrics_port, plugins=plugins)
 
 
-def control(ctx: typer.Context, plugins: Plugins = None, data: Data = None) -> None:
+def control(ctx: typer.Context, metrics_port: MetricsPort = None, plugins: Plugins = None, data: Data = None) -> None:
     """Run a controller alone. Several share the boards' partitions."""
-    _start(ctx, {"controller"}, data, plugins=plugins)
+    _start(ctx, {"controller"}, data, metrics_port=metrics_port, plugins=plugins)
 
 
 def worker(
@@ -52,11 +78,12 @@ def worker(
     only: Annotated[
         str, typer.Option("--only", metavar="NAMES", envvar="BLACKBOARD_ONLY", help="Serve these sources alone.")
     ] = "",
+    metrics_port: MetricsPort = None,
     plugins: Plugins = None,
     data: Data = None,
 ) -> None:
     """Run a worker alone; as many as there is work for."""
-    _start(ctx, {"worker"}, data, plugins=plugins, **({"only": words(only)} if only else {}))
+    _start(ctx, {"worker"}, data, metrics_port=metrics_port, plugins=plugins, **({"only": words(only)} if only else {}))
 
 
 def _start(ctx: typer.Context, roles: set[str], data: Data, **overrides: Any) -> None:
@@ -93,14 +120,15 @@ async def _run(settings: Settings, roles: frozenset[str]) -> None:
         gc.freeze()
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
-        if "api" in roles:
-            await _check_address(service)
-            async with _listening(service, stop) as (url, gone):
-                _greet(url, service, roles, keys=await service.keyring.asked())
-                await _first(stop.wait(), gone.wait())
-        else:
-            console.say(f"{', '.join(sorted(roles))} ready ({_served(service)} sources); Ctrl-C drains and stops")
-            await stop.wait()
+        async with _telling(service, stop, serves="api" in roles):
+            if "api" in roles:
+                await _check_address(service)
+                async with _serving(service, stop) as (url, gone):
+                    _greet(url, service, roles, keys=await service.keyring.asked())
+                    await _first(stop.wait(), gone.wait())
+            else:
+                console.say(f"{', '.join(sorted(roles))} ready ({_served(service)} sources); Ctrl-C drains and stops")
+                await stop.wait()
         console.say(f"stopping: what runs may finish within {settings.drain_s:g} s; a second signal ends at once")
 
 
@@ -134,23 +162,47 @@ async def _first(*waits: Any) -> None:
 
 
 @asynccontextmanager
-async def _listening(service: Service, stop: asyncio.Event) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """Serve HTTP; the address, and an event that is set when the server has ended by itself. Leaving ends streams first."""
+async def _serving(service: Service, stop: asyncio.Event) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Serve HTTP; see `_listening`."""
+    from controller.http.app import create_app
+
+    async with _listening(create_app(service), service.settings.host, service.settings.port, stop) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _telling(service: Service, stop: asyncio.Event, *, serves: bool) -> AsyncIterator[None]:
+    """Tell health and metrics on a port of their own, where one is set."""
+    settings = service.settings
+    if not settings.metrics_port:
+        yield
+        return
+    from controller.http.aside import create_aside
+
+    app = create_aside(service, serves=serves)
+    async with _listening(app, settings.metrics_host, settings.metrics_port, stop) as (url, _):
+        console.say(f"health and metrics: {url}/readyz, {url}/metrics")
+        yield
+
+
+@asynccontextmanager
+async def _listening(
+    app: FastAPI, bound_to: str, port: int, stop: asyncio.Event
+) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Serve an app; the address, and an event that is set when the server has ended by itself. Leaving ends streams first."""
     import asyncio
 
-    from controller.http.app import create_app
     from controller.http.server import make_server
 
-    settings = service.settings
     ready, gone = asyncio.Event(), asyncio.Event()
-    server = make_server(create_app(service), settings.host, settings.port, ready=ready)
+    server = make_server(app, bound_to, port, ready=ready)
     task = asyncio.create_task(server.serve([_bound(server)]))
     task.add_done_callback(lambda _: gone.set())
     try:
         await _first(ready.wait(), gone.wait())
         # uvicorn has taken the signals for itself while it started.
         _on_signals(stop)
-        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  shown, not bound
+        host = "127.0.0.1" if bound_to in ("0.0.0.0", "::", "") else bound_to  # noqa: S104  shown, not bound
         yield f"http://{f'[{host}]' if ':' in host else host}:{server.port}", gone
     finally:
         server.stop()

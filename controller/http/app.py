@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import html
-import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,6 +34,7 @@ from controller.http import (
     spending,
     webhooks,
 )
+from controller.http.access_log import AccessLog
 from controller.http.door import Api
 from controller.http.guard import Guard
 from controller.http.key_models import KeyRequest
@@ -58,7 +58,7 @@ FRAMINGS = frozenset({b"transfer-encoding", b"content-length"})
 
 
 class Threshold:
-    """Gives every request an id and every answer a few headers, and turns away what is too large to look at."""
+    """Gives every answer a few headers, and turns away what is too large to look at."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
@@ -69,7 +69,7 @@ class Threshold:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        id = scope["request_id"] = f"{random.getrandbits(96):024x}"
+        id = scope["request_id"]
         own = ((b"x-request-id", id.encode()), (b"x-content-type-options", b"nosniff"))
 
         async def passing(message: Message) -> None:
@@ -120,6 +120,8 @@ def create_app(service: Api) -> FastAPI:
     app.add_api_route("/problems/{slug}", explain, operation_id="problems.explain", include_in_schema=False)
     install(app)
     app.add_middleware(Threshold, limits=Limits.of(service.settings))
+    service.metrics.start()
+    app.add_middleware(AccessLog, requests=service.metrics.measures.requests)
     describe = app.openapi
     app.openapi = lambda: _completed(describe())  # type: ignore[method-assign]
     return app

@@ -25,6 +25,7 @@ from controller.erasure import Eraser
 from controller.http.problems import Problem
 from controller.keyring import Keyring
 from controller.load import Load
+from controller.metrics import Deciding, Metrics, Working
 from controller.remote.directory import Directory
 from controller.remote.work import Work
 from controller.settings import Settings
@@ -88,7 +89,16 @@ class Api(Protocol):
     @property
     def webhooks(self) -> Webhooks: ...
     @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def controller(self) -> Deciding | None: ...
+    @property
+    def worker(self) -> Working | None: ...
+    @property
     def settings(self) -> Settings: ...
+    async def scripts(self) -> Sequence[str]:
+        """Names of scripts that the servers do not have and would not take."""
+
     @property
     def broken(self) -> Sequence[Broken]:
         """Plug-ins that could not be loaded."""

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.access import Gate
 from controller.access import Scope as Needed
+from controller.http.access_log import bind
 from controller.http.local import check_local
 
 
@@ -22,6 +23,7 @@ class Guard:
         if admitted.local:
             check_local(scope)
         scope["caller"] = admitted.caller
+        bind(scope)
         more = admitted.headers
         if not more:
             await self._app(scope, receive, send)

@@ -290,6 +290,11 @@ class Check(BaseModel):
     error: str | None = None
     advisory: bool | None = None
     unserved: list[str] | None = None
+    unheld: list[int] | None = None
+    missing: list[str] | None = None
+    doubts: list[str] | None = None
+    waiting: int | None = None
+    limit: int | None = None
 
 
 class Health(BaseModel):

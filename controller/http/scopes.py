@@ -51,6 +51,7 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "webhooks.deliveries": "admin",
     "webhooks.delivery": "admin",
     "webhooks.redeliver": "admin",
+    "metrics.get": "operate",
 }
 OPEN: Final = frozenset({"health.live", "health.ready", "problems.explain"})
 """Operations that ask for no key."""

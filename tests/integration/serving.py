@@ -26,6 +26,7 @@ from controller.erasure import Eraser
 from controller.http.server import Server
 from controller.keyring import Keyring
 from controller.load import Load, NoLoad
+from controller.metrics import Metrics
 from controller.remote.directory import Directory
 from controller.settings import Settings
 from controller.streams import Streams
@@ -194,6 +195,9 @@ class Small:
     keyring: Keyring = Keyring(NoKeys())  # noqa: RUF009
     load: Load = NoLoad()  # noqa: RUF009
     webhooks: Webhooks = NoWebhooks()  # type: ignore[assignment] # noqa: RUF009
+    controller: None = None
+    worker: None = None
+    metrics: Metrics = field(init=False)
     directory: Directory = field(init=False)
     desk: Desk = field(init=False)
     feed: Feed = field(init=False)
@@ -207,6 +211,11 @@ class Small:
         self.feed = Feed(self.store, ping_s=self.settings.ping_s)
         line = self.store.line(0) if isinstance(self.store, RedisStore) else None
         self.streams = Streams(line, self.settings.limit_streams)
+        self.metrics = Metrics(self)
+
+    async def scripts(self) -> Sequence[str]:
+        """None is missing."""
+        return ()
 
     async def why(self, board: str) -> list[dict[str, str]] | None:
         """One reason for each source."""

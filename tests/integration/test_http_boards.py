@@ -359,7 +359,8 @@ async def test_sources_why_and_health(served: Served) -> None:
     ready = await served.client.get("/readyz")
     assert ready.status_code == 200
     assert {name: check["ok"] for name, check in ready.json()["checks"].items()} == {
-        "storage": True, "blobs": True, "feed": True, "workers": False,
+        "storage": True, "server": True, "scripts": True, "blobs": True, "feed": True, "load": True,
+        "controller": False, "workers": False,
     }  # fmt: skip
 
 
