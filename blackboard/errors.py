@@ -4,6 +4,7 @@ BlackboardError
  +-- UsageError               the caller's words are off: a setting, an option, a file that is not there
  |    +-- ContractError       a source's signature or declaration is wrong; raised when it is defined
  |    +-- InvalidKey          a level or an entry's name breaks the grammar
+ |    +-- InvalidValue        something submitted does not fit; says where
  |    +-- UrlNotAllowed       an address that this service does not go to
  +-- AccessError              the caller may not
  |    +-- Unauthorized        no key, or one that is unknown, revoked or expired
@@ -23,6 +24,10 @@ BlackboardError
  |    +-- BoardGone           no such board
  |    +-- BoardClosed         the board has ended
  |    +-- ConflictError       a check no longer held
+ |    |    +-- EntryConflict     the entry is at another version
+ |    |    +-- NothingToRetry    no activation of the open board has failed for good
+ |    |    +-- RequestUnderWay   somebody else is answering the same request
+ |    |    +-- SourcePresent     the source is on the board already
  |    +-- FencedError         the activation is no longer this worker's
  +-- SourceError              a knowledge source failed
  |    +-- PermanentFailure    trying again cannot help
@@ -34,22 +39,26 @@ BlackboardError
  |    |    +-- SpendingCapped       a cap on what models may cost does not allow it
  |    +-- TransientFailure    trying again may help
  |    +-- Deferred            not now: it is tried again later, and this try counts for nothing
+ +-- ServiceError             a service answered what nothing here has a better name for
  +-- LogError                 a log cannot be folded: a gap, an unknown record, a value that does not fit
       +-- ReplayDiverged      fold and state, or code and record, differ
 
-Each carries what happened (`str(error)`), and where it helps, `hint`: what to do about it.
+Each carries what happened (`str(error)`), and where it helps, `hint`: what to do about it. One that a service answered
+with (see blackboard.client) has that answer's `slug` and `request_id`, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class BlackboardError(Exception):
     """The root. `slug` names the problem for programs; `hint` says what to do."""
 
-    slug: ClassVar[str] = "error"
+    slug: str = "error"
+    request_id: str = ""
+    """What the service's log knows the request by that was answered so; empty where there was none."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -72,6 +81,16 @@ class InvalidKey(UsageError):
     """A level's or an entry's name breaks the grammar."""
 
     slug = "invalid-key"
+
+
+class InvalidValue(UsageError):
+    """Something submitted does not fit. `errors`: (JSON pointer, what is wrong), never the submitted value itself."""
+
+    slug = "validation-error"
+
+    def __init__(self, errors: Iterable[tuple[str, str]], *, hint: str = "") -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, detail in self.errors), hint=hint)
 
 
 class UrlNotAllowed(UsageError):
@@ -190,9 +209,40 @@ class BoardClosed(BoardError):
 
 
 class ConflictError(BoardError):
-    """A commit was refused because a check no longer held."""
+    """A commit was refused because a check no longer held. `mismatches`: which, where that was said."""
 
     slug = "conflict"
+    mismatches: tuple[Mapping[str, Any], ...] = ()
+
+
+class EntryConflict(ConflictError):
+    """The entry is not at the version that was asked for. `current`: its version, 0 if it never existed."""
+
+    slug = "precondition-failed"
+
+    def __init__(self, key: str, current: int, *, live: bool) -> None:
+        state = f"at version {current}" if live else "not there"
+        super().__init__(f"{key} is {state} now", hint="read it again, then decide")
+        self.current = current
+        self.live = live
+
+
+class NothingToRetry(ConflictError):
+    """No activation of an open board has failed for good."""
+
+    slug = "nothing-to-retry"
+
+
+class RequestUnderWay(ConflictError):
+    """Somebody else is answering the same request."""
+
+    slug = "idempotency-in-progress"
+
+
+class SourcePresent(ConflictError):
+    """The source is on the board already, in the version there is."""
+
+    slug = "source-present"
 
 
 class FencedError(BoardError):
@@ -282,6 +332,12 @@ def plainly(error: BaseException) -> BaseException:
 
 def _after(error: Deferred) -> float:
     return error.after_s
+
+
+class ServiceError(BlackboardError):
+    """A service answered what nothing here has a better name for: its fault, a newer version's, or another program's."""
+
+    slug = "internal-error"
 
 
 class LogError(BlackboardError):

@@ -10,8 +10,20 @@ from pydantic import ValidationError
 
 from blackboard import levels
 from blackboard.contract import Source
-from blackboard.errors import ConflictError, UsageError
+from blackboard.errors import EntryConflict, InvalidValue, NothingToRetry, RequestUnderWay, SourcePresent
 from blackboard.levels import Address, Child, Level, Upload
+
+__all__ = [
+    "EntryConflict",
+    "InvalidValue",
+    "NothingToRetry",
+    "RequestUnderWay",
+    "SourcePresent",
+    "canonical",
+    "known_levels",
+    "pointer",
+    "pointers",
+]
 
 LONGEST_POINTER = 200
 FIXED = {
@@ -20,44 +32,6 @@ FIXED = {
     Child.level: "child boards are opened by sources alone: cancel the child board itself",
 }
 """Levels that people cannot write, and why."""
-
-
-class InvalidValue(UsageError):
-    """Something submitted does not fit. `errors`: (JSON pointer, what is wrong), never the submitted value itself."""
-
-    slug = "validation-error"
-
-    def __init__(self, errors: Iterable[tuple[str, str]], *, hint: str = "") -> None:
-        self.errors = tuple(errors)
-        super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, detail in self.errors), hint=hint)
-
-
-class EntryConflict(ConflictError):
-    """The entry is not at the version that was asked for. `current`: its version, 0 if it never existed."""
-
-    def __init__(self, key: str, current: int, *, live: bool) -> None:
-        state = f"at version {current}" if live else "not there"
-        super().__init__(f"{key} is {state} now", hint="read it again, then decide")
-        self.current = current
-        self.live = live
-
-
-class NothingToRetry(ConflictError):
-    """No activation of an open board has failed for good."""
-
-    slug = "nothing-to-retry"
-
-
-class RequestUnderWay(ConflictError):
-    """Somebody else is answering the same request."""
-
-    slug = "idempotency-in-progress"
-
-
-class SourcePresent(ConflictError):
-    """The source is on the board already, in the version there is."""
-
-    slug = "source-present"
 
 
 def known_levels(sources: Iterable[Source]) -> Mapping[str, type[Level]]:

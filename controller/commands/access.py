@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import orjson
+
 from blackboard.board import Board
 from blackboard.entries import Header
-from blackboard.errors import BoardGone
+from blackboard.errors import BoardGone, ServiceError
 from blackboard.events import LogRecord
 from blackboard.messages import Position
+from blackboard.ports import BoardRow
 from blackboard.writing import referred
-from controller.commands.options import settings_from
-from controller.commands.stream import Message, messages
+from controller.access import DEFAULT_TENANT
+from controller.commands.options import client_of, settings_from
+from controller.kin import children_of
+from controller.views import BoardView
 
 if TYPE_CHECKING:
+    from blackboard.client import AsyncBlackboard, Event, results
     from controller.bootstrap import Service
-    from controller.commands.client import Client
+
+
+PAGE = 200
 
 
 class Access(Protocol):
     """What reading a board takes. Every method raises BoardGone for a board nobody knows."""
+
+    async def boards(self, limit: int, *, children: bool, parent: str) -> list[dict[str, Any]]:
+        """The newest boards, as `GET /v1/boards` lists them."""
 
     async def log(self, board: str) -> list[LogRecord]:
         """All records, notes included."""
@@ -46,6 +58,24 @@ class Local:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    async def boards(self, limit: int, *, children: bool, parent: str) -> list[dict[str, Any]]:
+        """See Access."""
+        store = self._service.store
+        if parent:
+            folded = await self.projection(parent)
+            below = [child.board for _, child in children_of(folded).values()] if folded else []
+            heads = await asyncio.gather(*map(store.head, below[:limit]))
+            return [BoardView(id, head).show() for id, head in zip(below, heads, strict=False) if head]
+        found: list[BoardRow] = []
+        before = ""
+        while len(found) < limit:
+            page = min(limit - len(found), PAGE)
+            rows, before = await store.boards(DEFAULT_TENANT, before=before, limit=page, children=children)
+            found += rows
+            if not before:
+                break
+        return [BoardView(row.id, row.head).show() for row in found]
 
     async def log(self, board: str) -> list[LogRecord]:
         """See Access."""
@@ -88,8 +118,17 @@ class Local:
 class Remote:
     """Boards of a running service."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: AsyncBlackboard) -> None:
         self._client = client
+
+    async def boards(self, limit: int, *, children: bool, parent: str) -> list[dict[str, Any]]:
+        """See Access."""
+        found: list[dict[str, Any]] = []
+        async for board in self._client.boards(children=children, parent=parent, page=min(limit, PAGE)):
+            found.append(dict(board.raw))
+            if len(found) == limit:
+                break
+        return found
 
     async def log(self, board: str) -> list[LogRecord]:
         """See Access."""
@@ -104,11 +143,19 @@ class Remote:
         stored = folded.values[key]
         if not referred(stored):
             return stored
-        return await self._client.value(folded.id, key, Header.parse(folded.entries[key]).version)
+        found = await self._client.entry(folded.id, key, version=Header.parse(folded.entries[key]).version)
+        return orjson.dumps(found.value)
 
     async def blob(self, board: str, sha256: str) -> bytes:
         """See Access."""
-        return await self._client.blob(board, sha256)
+        from blackboard.blobs import BlobCorrupt, BlobMissing
+
+        try:
+            return await self._client.blob(board, sha256)
+        except BoardGone as error:
+            raise BlobMissing(f"{self._client.url} has no blob {sha256} for the board {board}") from error
+        except ServiceError as error:
+            raise BlobCorrupt(f"{self._client.url}: {error}") from error
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""
@@ -116,20 +163,24 @@ class Remote:
 
 
 class Nearby:
-    """What `watch` asks of a service, answered from the data directory: see Client."""
+    """What `watch` asks of a service, answered from the data directory: see AsyncBlackboard."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def board(self, id: str) -> dict[str, Any]:
-        """See Client."""
-        return (await self._service.desk.view(id)).show()
+    async def board(self, id: str) -> results.Board:
+        """See AsyncBlackboard."""
+        from blackboard.client.results import board_of
 
-    async def events(self, id: str, after: str = "") -> AsyncIterator[Message]:
-        """See Client. The stream outlives an outage of the server by itself."""
+        return board_of((await self._service.desk.view(id)).show())
+
+    async def events(self, id: str, *, after: str = "") -> AsyncIterator[Event]:
+        """See AsyncBlackboard. The stream outlives an outage of the server by itself."""
+        from blackboard.client.stream import events_in
+
         chunks = self._service.feed.subscribe(id, Position.parse(after) if after else None)
-        async for message in messages(chunks):
-            yield message
+        async for event in events_in(chunks):
+            yield event
 
 
 @asynccontextmanager
@@ -143,13 +194,11 @@ async def nearby(data: Path) -> AsyncIterator[Nearby]:
 
 @asynccontextmanager
 async def access(
-    url: str, data: Path | None, *, sources: bool = False, plugins: list[Path] | None = None
+    url: str, data: Path | None, api_key: str = "", *, sources: bool = False, plugins: list[Path] | None = None
 ) -> AsyncIterator[Access]:
     """Read from the service at `url`, else from what the settings name. `sources`: whether they are loaded (`why` asks)."""
     if url:
-        from controller.commands.client import Client
-
-        async with Client(url) as client:
+        async with client_of(url, api_key) as client:
             yield Remote(client)
         return
     from controller.bootstrap import open_service

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, Json, MaybeUrl, Plugins, existing, settings_from
+from controller.commands.options import ApiKey, Data, Json, MaybeUrl, Plugins, existing, settings_from
 
 if TYPE_CHECKING:
     from blackboard.blobs import Blobs
@@ -32,16 +32,17 @@ class Asked:
     what: str
     revision: int | None
     url: str
+    api_key: str = field(repr=False)
     data: Path | None
     binding: str
     isolated: bool
 
     @classmethod
-    def parse(cls, on: str, url: str, data: Path | None, binding: str, isolated: bool) -> Asked:
+    def parse(cls, on: str, url: str, api_key: str, data: Path | None, binding: str, isolated: bool) -> Asked:
         """A path that is there is taken as it is, whatever signs it holds."""
         at = None if Path(on).exists() else AT.match(on)
         what, revision = (at["what"], int(at["revision"])) if at else (on, None)
-        return cls(what, revision, url, data, binding, isolated)
+        return cls(what, revision, url, api_key, data, binding, isolated)
 
     @property
     def is_board(self) -> bool:
@@ -74,6 +75,7 @@ def run_source(
     as_json: Json = False,
     plugins: Plugins = None,
     url: MaybeUrl = "",
+    api_key: ApiKey = "",
     data: Data = None,
 ) -> None:
     """Run one source alone and print what it would contribute, and why it would not. No board is written to.
@@ -84,7 +86,7 @@ def run_source(
 
     settings = settings_from(data, plugins=plugins)
     configure_logs(settings, level="debug" if ctx.obj.debug else None)
-    asked = Asked.parse(on, url, data, binding, isolated)
+    asked = Asked.parse(on, url, api_key, data, binding, isolated)
     raise typer.Exit(console.run(_run(what, source, asked, settings, as_json=as_json)))
 
 
@@ -177,7 +179,7 @@ async def _recorded(source: Source, asked: Asked, settings: Settings) -> tuple[B
     if asked.is_log:
         board = fold(asked.what, list(read_log(Path(asked.what))), at=asked.revision)
         return board, await _from_blobs(board, keys_read(source, board), local), local
-    async with access(asked.url, asked.data) as reader:
+    async with access(asked.url, asked.data, asked.api_key) as reader:
         records = await reader.log(asked.what)
         if asked.revision is not None and asked.revision > records[-1].revision:
             raise UsageError(

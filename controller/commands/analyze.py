@@ -151,14 +151,14 @@ async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Su
 
 async def _follow(service: Service, board: str, tracker: Tracker, painter: Painter) -> None:
     """Until the board ends, from the same stream that watchers over HTTP get."""
-    from controller.commands.stream import PROGRESS, messages
+    from blackboard.client.stream import PROGRESS, events_in
 
-    async for message in messages(service.feed.subscribe(board)):
-        if message.event == PROGRESS:
-            name = tracker.hear(message.data)
+    async for event in events_in(service.feed.subscribe(board)):
+        if event.type == PROGRESS:
+            name = tracker.hear(event.raw)
             painter.moved(tracker, [name] if name else [])
             continue
-        record = message.record
+        record = event.record
         if record is not None:
             painter.moved(tracker, tracker.take(record))
 

@@ -56,6 +56,17 @@ def out_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def out_lines(values: Iterable[Any]) -> None:
+    """A listing as JSON Lines, on stdout."""
+    for value in values:
+        out_json(value)
+
+
+def as_table(as_json: bool | None) -> bool:
+    """Whether a listing is for people: where that was asked for, else on a terminal."""
+    return sys.stdout.isatty() if as_json is None else not as_json
+
+
 def columns(rows: Iterable[Sequence[str]], *, header: Sequence[str] = ()) -> str:
     """Rows with their columns aligned; the last column is not padded."""
     table = [*([header] if header else []), *rows]
@@ -160,6 +171,10 @@ def code_of(error: BaseException) -> int:
         (errors.StorageError, UNREACHABLE),
         (errors.UsageError, USAGE),
         (errors.BoardGone, USAGE),
+        (errors.AccessError, USAGE),
+        (errors.LimitReached, UNREACHABLE),
+        (errors.ServiceError, UNREACHABLE),
+        (TimeoutError, TIMED_OUT),
     )
     return next((code for kind, code in table if isinstance(error, kind)), BOARD_FAILED)
 

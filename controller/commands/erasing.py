@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from controller.commands import console
-from controller.commands.options import DEFAULT_URL, BoardId, Json, Url
+from controller.commands.options import DEFAULT_URL, ApiKey, BoardId, Json, Url, client_of
 
 
 def erase(
@@ -15,22 +15,21 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = "",
 ) -> None:
     """Erase a board with the boards below it, its document and what models answered about it. It asks first.
 
     The id goes to stdout once nothing is left. Exit code 2 when there is no such board, or nobody to ask.
     """
-    console.run(_erase(board, yes, url))
+    console.run(_erase(board, yes, url, api_key))
     console.out_json({"id": board, "erased": True}) if as_json else console.out(board)
 
 
-async def _erase(board: str, yes: bool, url: str) -> None:
-    from controller.commands.client import Client
-
-    async with Client(url) as client:
+async def _erase(board: str, yes: bool, url: str, api_key: str) -> None:
+    async with client_of(url, api_key) as client:
         if not yes:
             found = await client.board(board)
-            _ask(f"{board}{_named(str(found.get('filename', '')))}, {found.get('status', '')}")
+            _ask(f"{board}{_named(found.filename or '')}, {found.status}")
         await client.erase(board)
 
 

@@ -8,17 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from blackboard.client import AsyncBlackboard
     from controller.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+Listing = Annotated[
+    bool | None,
+    typer.Option(
+        "--json/--table",
+        help="JSON, or a table for people. Left out: a table on a terminal, else one JSON object a line.",
+        show_default=False,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Where boards and documents are kept [env: BLACKBOARD_DATA_DIR]."),
 ]
 Url = Annotated[
     str, typer.Option("--url", metavar="URL", envvar="BLACKBOARD_URL", help="The running service's address.")
+]
+ApiKey = Annotated[
+    str,
+    typer.Option(
+        "--api-key",
+        metavar="KEY",
+        envvar="BLACKBOARD_API_KEY",
+        help="The key that the service asks for.",
+        show_default=False,
+    ),
 ]
 Plugins = Annotated[
     list[Path] | None,
@@ -88,6 +107,15 @@ PriceOption = Annotated[
         "--price", metavar="usd=1,second=0.01", help="What a dollar and a second are worth when bids compete."
     ),
 ]
+
+
+def client_of(url: str, api_key: str) -> AsyncBlackboard:
+    """A client of the service at an address. Raises UsageError."""
+    from blackboard import __version__
+    from blackboard.client import AsyncBlackboard, Patience
+
+    # Somebody waits: that nobody listens is said soon.
+    return AsyncBlackboard(url, api_key, patience=Patience(retries=2), agent=f"blackboard-cli/{__version__}")
 
 
 def modes(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from controller.commands import console
 from controller.commands.options import (
     DEFAULT_URL,
+    ApiKey,
     BoardId,
     BudgetOption,
     Data,
@@ -19,20 +20,21 @@ from controller.commands.options import (
     Floors,
     Goal,
     Json,
+    Listing,
     ModelsOption,
     Only,
     PriceOption,
     Shadow,
     Strategies,
     Url,
+    client_of,
     existing,
     policy_json,
     words,
 )
 
 if TYPE_CHECKING:
-    from controller.commands.client import Client
-    from controller.commands.stream import Message
+    from blackboard.client import AsyncBlackboard, Board, Event
     from controller.live import Painter, Tracker
 
 Timeout = Annotated[
@@ -58,84 +60,79 @@ def submit(
     timeout: Timeout = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = "",
 ) -> None:
     """Send documents to a running service; one board's id a line."""
-    options = {
-        "goal": ",".join(words(goal)),
-        "sources": ",".join(words(sources)),
-        "shadow": ",".join(words(shadow)),
-        "deadline_s": "" if deadline is None else f"{deadline:.3f}",
+    asked = {
+        "goal": words(goal),
+        "sources": words(sources),
+        "shadow": words(shadow),
+        "deadline_s": deadline,
         "priority": priority,
-        "hold": "review" if hold else "",
-        **{name: _in_form(value) for name, value in policy_json(strategy, floor, budget, price, models).items()},
+        "hold": "review" if hold else None,
+        **policy_json(strategy, floor, budget, price, models),
     }
-    asked = {name: value for name, value in options.items() if value}
-    code = console.run(_within(timeout, _submit(existing(files), asked, wait, as_json, url)))
+    client = client_of(url, api_key)
+    code = console.run(_within(timeout, _submit(client, existing(files), asked, wait, as_json)))
     raise typer.Exit(code)
 
 
-def _in_form(value: Any) -> str:
-    """A member of a submission as a field of a form."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-async def _submit(files: list[Path], asked: dict[str, str], wait: bool, as_json: bool, url: str) -> int:
+async def _submit(client: AsyncBlackboard, files: list[Path], asked: dict[str, Any], wait: bool, as_json: bool) -> int:
     import asyncio
 
-    from controller.commands.client import Client
     from controller.live import Tracker, painter_for
 
-    async with Client(url) as client:
+    async with client:
         boards = []
         for file in files:
-            board = await client.submit(file, asked)
-            boards.append(board)
+            handle = await client.submit(file, **asked)
+            boards.append(handle.id)
             if not wait:
-                console.out_json(board) if as_json else console.out(board["id"])
+                console.out_json(handle.submitted.raw) if as_json else console.out(handle.id)
         if not wait:
             return console.DONE
         trackers = [Tracker(file.name) for file in files]
         with painter_for(trackers) as painter:
             pairs = zip(boards, trackers, strict=True)
-            await asyncio.gather(*(_follow(client, board["id"], tracker, painter) for board, tracker in pairs))
-        return max([await _ended(client, board["id"], as_json) for board in boards], default=console.DONE)
+            await asyncio.gather(*(_follow(client, board, tracker, painter) for board, tracker in pairs))
+        return max([await _ended(client, board, as_json) for board in boards], default=console.DONE)
 
 
-async def _follow(client: Client, id: str, tracker: Tracker, painter: Painter) -> None:
-    from controller.commands.stream import PROGRESS
+async def _follow(client: AsyncBlackboard, id: str, tracker: Tracker, painter: Painter) -> None:
+    from blackboard.client.stream import PROGRESS
 
-    async for message in client.events(id):
-        if message.event == PROGRESS:
-            name = tracker.hear(message.data)
+    async for event in client.events(id):
+        if event.type == PROGRESS:
+            name = tracker.hear(event.raw)
             painter.moved(tracker, [name] if name else [])
-        elif (record := message.record) is not None:
+        elif (record := event.record) is not None:
             painter.moved(tracker, tracker.take(record))
 
 
-async def _ended(client: Client, id: str, as_json: bool) -> int:
+async def _ended(client: AsyncBlackboard, id: str, as_json: bool) -> int:
     board = await client.board(id)
-    console.out_json(board) if as_json else console.out(id)
+    console.out_json(board.raw) if as_json else console.out(id)
     console.say(f"board {id} {_words(board)}")
     return _code_of(board)
 
 
-def _words(board: dict[str, Any]) -> str:
-    reason = (board.get("outcome") or {}).get("reason")
-    return f"{board['status']}: {reason}" if reason else str(board["status"])
+def _words(board: Board) -> str:
+    return f"{board.status}: {board.outcome.reason}" if board.outcome else board.status
 
 
-def _code_of(board: dict[str, Any]) -> int:
-    if board["status"] != "completed":
+def _code_of(board: Board) -> int:
+    if board.status != "completed":
         return console.BOARD_FAILED
-    return console.TIMED_OUT if (board.get("outcome") or {}).get("slug") == "deadline" else console.DONE
+    return console.TIMED_OUT if board.outcome and board.outcome.slug == "deadline" else console.DONE
 
 
 def watch(
     board: BoardId,
     after: Annotated[str, typer.Option("--after", metavar="EVENT", help="Go on behind this event's id.")] = "",
     timeout: Timeout = None,
-    as_json: Json = False,
+    as_json: Listing = None,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = "",
     data: Data = None,
 ) -> None:
     """Print every event of a board until it ends, each once, over any number of lost connections.
@@ -143,32 +140,32 @@ def watch(
     A watcher that was killed goes on exactly where it stopped with `--after`, the last id it printed: `<incarnation>.<id>`.
     With `--data` it looks into that data directory instead of asking a service.
     """
-    raise typer.Exit(console.run(_within(timeout, _watch(board, after, as_json, url, data))))
+    raise typer.Exit(console.run(_within(timeout, _watch(board, after, as_json, url, api_key, data))))
 
 
-async def _watch(id: str, after: str, as_json: bool, url: str, data: Data) -> int:
+async def _watch(id: str, after: str, as_json: bool | None, url: str, api_key: str, data: Data) -> int:
     from controller.commands.access import nearby
-    from controller.commands.client import Client
 
-    async with Client(url) if data is None else nearby(data) as service:
-        began = int((await service.board(id)).get("created", 0))
-        async for message in service.events(id, after):
-            if as_json:
-                console.out(message.data.decode())
-            elif line := _line(message, began):
+    for_people = console.as_table(as_json)
+    async with client_of(url, api_key) if data is None else nearby(data) as service:
+        began = (await service.board(id)).created
+        async for event in service.events(id, after=after):
+            if not for_people:
+                console.out(event.raw.decode())
+            elif line := _line(event, began):
                 console.out(line)
         board = await service.board(id)
         console.say(f"board {id} {_words(board)}")
         return _code_of(board)
 
 
-def _line(message: Message, began: int) -> str:
-    from controller.commands.stream import RESET
+def _line(event: Event, began: int) -> str:
+    from blackboard.client.stream import RESET
     from controller.commands.telling import line_of
 
-    if message.event == RESET:
-        return f"reset: the history is another one now; going on behind {message.id}"
-    record = message.record
+    if event.type == RESET:
+        return f"reset: the history is another one now; going on behind {event.id}"
+    record = event.record
     return line_of(record, began) if record is not None else ""
 
 
@@ -186,31 +183,30 @@ async def _within(timeout: float | None, work: Any) -> int:
         return console.TIMED_OUT
 
 
-def cancel(board: BoardId, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def cancel(board: BoardId, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """End a board as it is. On one that has ended nothing happens."""
-    _act(board, "cancel", None, as_json, url)
+    _act(client_of(url, api_key), lambda client: client.cancel(board), as_json)
 
 
-def approve(board: BoardId, as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def approve(board: BoardId, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """Let a board that is held for review end."""
-    _act(board, "approve", None, as_json, url)
+    _act(client_of(url, api_key), lambda client: client.approve(board), as_json)
 
 
-def retry(board: BoardId, activation: Action = "", as_json: Json = False, url: Url = DEFAULT_URL) -> None:
+def retry(
+    board: BoardId, activation: Action = "", as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = ""
+) -> None:
     """Try again what failed; the id of the board where that happens (a new one if the board had ended)."""
-    _act(board, "retry", {"activation": activation} if activation else None, as_json, url)
+    _act(client_of(url, api_key), lambda client: client.retry(board, activation=activation), as_json)
 
 
-def _act(board: str, verb: str, body: dict[str, Any] | None, as_json: bool, url: str) -> None:
-    answer = console.run(_acted(board, verb, body, url))
-    console.out_json(answer) if as_json else console.out(str(answer.get("id", board)))
+def _act(client: AsyncBlackboard, ask: Callable[[AsyncBlackboard], Awaitable[Board]], as_json: bool) -> None:
+    async def acted() -> Board:
+        async with client:
+            return await ask(client)
 
-
-async def _acted(board: str, verb: str, body: dict[str, Any] | None, url: str) -> dict[str, Any]:
-    from controller.commands.client import Client
-
-    async with Client(url) as client:
-        return await client.act(board, verb, body)
+    found = console.run(acted())
+    console.out_json(found.raw) if as_json else console.out(found.id)
 
 
 def backfill(
@@ -222,21 +218,17 @@ def backfill(
     space: Annotated[str, typer.Option("--space", metavar="shadow", help="Where it writes: to the side space.")] = "",
     as_json: Json = False,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = "",
 ) -> None:
     """Run one more source, or a newer version of one, on a board; the id of the board where that happens.
 
     A board that has ended stays as it is: the source runs, alone, on a copy of it.
     """
-    answer = console.run(_backfill(board, source, downstream, space, url))
-    console.out_json(answer) if as_json else console.out(str(answer["id"]))
-
-
-async def _backfill(board: str, source: str, downstream: bool, space: str, url: str) -> dict[str, Any]:
-    from controller.commands.client import Client
-
-    asked = {"downstream": "true" if downstream else "", "space": space}
-    async with Client(url) as client:
-        return await client.backfill(board, source, {name: value for name, value in asked.items() if value})
+    _act(
+        client_of(url, api_key),
+        lambda client: client.backfill(board, source, downstream=downstream, space=space),
+        as_json,
+    )
 
 
 def register(app: typer.Typer) -> None:

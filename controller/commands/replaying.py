@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, Json, MaybeUrl, Plugins
+from controller.commands.options import ApiKey, Data, Json, MaybeUrl, Plugins
 
 if TYPE_CHECKING:
     from blackboard.board import Board
@@ -36,6 +36,7 @@ def replay(
     as_json: Json = False,
     plugins: Plugins = None,
     url: MaybeUrl = "",
+    api_key: ApiKey = "",
     data: Data = None,
 ) -> None:
     """Fold a log to the state it led to, step through it, verify it, or run a source's code on it again."""
@@ -44,8 +45,10 @@ def replay(
 
         if verify or step or at is not None:
             raise typer.BadParameter("it stands alone: leave out --at, --step and --verify", param_hint="--rerun")
-        raise typer.Exit(console.run(rerun_source(Asked(what, rerun, source, url, data, plugins), as_json=as_json)))
-    id, records, stored = console.run(_load(what, url, data, verify))
+        raise typer.Exit(
+            console.run(rerun_source(Asked(what, rerun, source, url, api_key, data, plugins), as_json=as_json))
+        )
+    id, records, stored = console.run(_load(what, url, api_key, data, verify))
     if verify:
         _verify(id, records, stored, as_json)
     elif step:
@@ -54,7 +57,9 @@ def replay(
         _show(id, records, at, as_json)
 
 
-async def _load(what: str, url: str, data: Data, verify: bool) -> tuple[str, list[LogRecord], Board | None]:
+async def _load(
+    what: str, url: str, api_key: str, data: Data, verify: bool
+) -> tuple[str, list[LogRecord], Board | None]:
     """Id, records, and for `verify` what the server keeps beside them, cut to the same revision."""
     from pathlib import Path
 
@@ -65,7 +70,7 @@ async def _load(what: str, url: str, data: Data, verify: bool) -> tuple[str, lis
     if not BOARD_ID.match(what):
         path = Path(what)
         return path.name.removesuffix(".gz").removesuffix(".jsonl"), list(read_log(path)), None
-    async with access(url, data) as reader:
+    async with access(url, data, api_key) as reader:
         # The projection first: a board that moves on meanwhile only makes the log longer.
         stored = await reader.projection(what) if verify else None
         records = await reader.log(what)

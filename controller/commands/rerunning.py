@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ class Asked:
     rerun: str
     source: str
     url: str
+    api_key: str = field(repr=False)
     data: Path | None
     plugins: list[Path] | None
 
@@ -120,7 +121,7 @@ async def _kept(asked: Asked) -> AsyncIterator[Kept]:
     from controller.commands.access import access
 
     if BOARD_ID.match(asked.what):
-        async with access(asked.url, asked.data) as reader:
+        async with access(asked.url, asked.data, asked.api_key) as reader:
             yield Kept(asked.what, await reader.log(asked.what), reader, None)
         return
     settings = settings_from(asked.data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import alone, console
-from controller.commands.options import Json, MaybeUrl, Plugins, settings_from
+from controller.commands.options import ApiKey, Json, Listing, MaybeUrl, Plugins, client_of, settings_from
 
 if TYPE_CHECKING:
     from blackboard.contract import Source
@@ -24,17 +24,20 @@ Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="Where the pac
 
 
 @app.command("list")
-def list_sources(as_json: Json = False, plugins: Plugins = None, url: MaybeUrl = "") -> None:
+def list_sources(as_json: Listing = None, plugins: Plugins = None, url: MaybeUrl = "", api_key: ApiKey = "") -> None:
     """List the sources with what they read and contribute; exit 1 when one cannot be loaded.
 
     Those installed here; with `--url` those of a running service, with sources that run elsewhere and who serves them.
     """
-    sources, broken = console.run(_asked(url)) if url else _installed(plugins)
+    sources, broken = console.run(_asked(url, api_key)) if url else _installed(plugins)
     if as_json:
         console.out_json({"sources": sources, "broken": broken})
+    elif not console.as_table(as_json):
+        console.out_lines(sources)
     else:
         lines = [(each["name"], each["version"], _reads(each), _gives(each), _notes(each)) for each in sources]
         console.out(console.columns(lines, header=("source", "version", "reads", "contributes", "notes")))
+    if not as_json:
         for each in broken:
             console.say(f"broken: {each['name']} ({each['where']}): {each['error']}")
     raise typer.Exit(console.BOARD_FAILED if broken else console.DONE)
@@ -49,10 +52,8 @@ def _installed(plugins: Plugins) -> tuple[list[dict[str, Any]], list[dict[str, s
     return [source_view(source) for source in found], [broken_view(each) for each in broken]
 
 
-async def _asked(url: str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    from controller.commands.client import Client
-
-    async with Client(url) as client:
+async def _asked(url: str, api_key: str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    async with client_of(url, api_key) as client:
         found = await client.sources()
         return found["items"], found["broken"]
 

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, Json, MaybeUrl, settings_from
+from controller.commands.options import ApiKey, Data, Json, MaybeUrl, client_of, settings_from
+
+if TYPE_CHECKING:
+    from blackboard.client import AsyncBlackboard
 
 app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_args_is_help=False)
 
@@ -43,11 +46,12 @@ def spending(
     day: Day = "",
     as_json: Json = False,
     url: MaybeUrl = "",
+    api_key: ApiKey = "",
     data: Data = None,
 ) -> None:
     """Show what models cost: a day's sums and caps, or one board's calls. `spending resume TENANT` ends a pause."""
     if ctx.invoked_subcommand is None:
-        console.run(_show(board, day, as_json, url, data))
+        console.run(_show(board, day, as_json, url, api_key, data))
 
 
 @app.command()
@@ -86,12 +90,12 @@ async def _resume(tenant: str, data: Data) -> None:
     console.say(f"{tenant} goes on")
 
 
-async def _show(board: str, day: str, as_json: bool, url: str, data: Data) -> None:
+async def _show(board: str, day: str, as_json: bool, url: str, api_key: str, data: Data) -> None:
     from blackboard.errors import UsageError
 
     if board and day:
         raise UsageError("--board and --day do not go together", hint="a board's calls are few enough to show all")
-    async with reader_of(url, data) as reader:
+    async with reader_of(url, data, api_key) as reader:
         shown = await whole(reader, board) if board else await reader.day(day)
     if as_json:
         console.out_json(shown)
@@ -112,12 +116,10 @@ async def whole(reader: Reader, board: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def reader_of(url: str, data: Path | None) -> AsyncIterator[Reader]:
+async def reader_of(url: str, data: Path | None, api_key: str = "") -> AsyncIterator[Reader]:
     """From the service at `url`, else from what the settings name."""
     if url:
-        from controller.commands.client import Client
-
-        async with Client(url) as client:
+        async with client_of(url, api_key) as client:
             yield _Remote(client)
         return
     from controller.bootstrap import open_service
@@ -143,16 +145,14 @@ class _Local:
 
 
 class _Remote:
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: AsyncBlackboard) -> None:
         self._client = client
 
     async def day(self, day: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self._client.spending(day)
-        return found
+        return await self._client.spending(day=day)
 
     async def calls(self, board: str, after: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self._client.calls(board, after, PAGE)
-        return found
+        return await self._client.calls(board, cursor=after, limit=PAGE)
 
 
 def _print_day(shown: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from blackboard.board import Board
+from blackboard.client.stream import events_in
 from blackboard.contract import Contribution, Source
 from blackboard.entries import Commit, Put
 from blackboard.errors import SourceError
@@ -19,7 +20,6 @@ from blackboard.levels import Level
 from blackboard.registry import configured, find_sources
 from controller.bench import opening
 from controller.bootstrap import Service, open_service
-from controller.commands.stream import messages
 from controller.desk import Submission
 from controller.settings import Settings
 from controller.testing.seeds import Seeds, values_of
@@ -94,7 +94,7 @@ class ServedBoard:
 
     async def _end(self, service: Service, board: str, raises: bool) -> None:
         """Follow the board to its end and keep what it came to."""
-        async for _ in messages(service.feed.subscribe(board)):
+        async for _ in events_in(service.feed.subscribe(board)):
             pass
         found = await service.store.projection(board)
         assert found is not None

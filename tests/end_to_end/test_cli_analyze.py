@@ -140,7 +140,7 @@ def test_show_log_and_why_of_the_past(analyzed: tuple[Cli, dict[str, object]]) -
 def test_its_steps_and_its_reasons(analyzed: tuple[Cli, dict[str, object]]) -> None:
     cli, result = analyzed
     id = str(result["board"])
-    assert cli("log", id).out.splitlines()[0].split()[:3] == ["1-0", "0.000s", "board.created"]
+    assert cli("log", id, "--table").out.splitlines()[0].split()[:3] == ["1-0", "0.000s", "board.created"]
     assert cli("replay", id, "--step").out.count("contribution.committed") > 5
     assert cli("show", id, "--at", "999").code == 2
     why = cli("why", id, "--json")

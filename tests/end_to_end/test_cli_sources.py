@@ -87,7 +87,7 @@ def test_plug_ins_are_listed_with_their_place(cli: Cli, tmp_path: Path) -> None:
     (broken,) = by_option.json()["broken"]
     assert (broken["name"], broken["origin"], broken["where"]) == ("broken", "file", str(plug / "broken.py"))
     assert broken["error"].startswith("ZeroDivisionError")
-    assert cli("sources", "list", "--plugins", plug).out.count(f"file: {plug / 'dates.py'}") == 1
+    assert cli("sources", "list", "--table", "--plugins", plug).out.count(f"file: {plug / 'dates.py'}") == 1
 
 
 def test_a_service_runs_plug_ins_and_reports_broken_ones(cli: Cli, tmp_path: Path) -> None:

@@ -365,7 +365,7 @@ async def test_registrations_at_once_are_all_kept_and_a_name_is_one_s(redis_url:
 
 async def test_the_command_line_lists_them(served: Door) -> None:
     await served.put(priority=3)
-    for options, wanted in (((), b"nobody serves it"), (("--json",), b'"last_heard":')):
+    for options, wanted in ((("--table",), b"nobody serves it"), (("--json",), b'"last_heard":')):
         listing = await asyncio.create_subprocess_exec(
             SCRIPT, "sources", "list", "--url", served.url, *options, stdout=asyncio.subprocess.PIPE, cwd=ROOT
         )

@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blackboard.board import Board
+from blackboard.client.stream import Event, events_in
 from blackboard.events import LogRecord
 from blackboard.messages import PING, encode, progress_of, state_of
 from controller.commands.console import columns, coverage_table
-from controller.commands.stream import Message, messages
 
 CREATED = LogRecord(1, 0, 5, "board.created", "ann", "abc", head={"status": "open", "filename": "é.pdf"})
 ENDED = LogRecord(2, 0, 9, "board.completed", "controller", "abc", head={"status": "completed"})
 WIRE = b"retry: 2000\n\n" + encode(CREATED) + PING + progress_of(b'{"source":"ocr"}')[1].sse + encode(ENDED)
 
 
-async def parsed(*chunks: bytes) -> list[Message]:
+async def parsed(*chunks: bytes) -> list[Event]:
     async def given() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
 
-    return [message async for message in messages(given())]
+    return [message async for message in events_in(given())]
 
 
 @given(st.lists(st.floats(0, 1), max_size=8).map(sorted), st.booleans())
@@ -33,7 +33,7 @@ async def test_chunks_may_be_cut_anywhere(cuts: list[float], crlf: bool) -> None
     wire = WIRE.replace(b"\n", b"\r\n") if crlf else WIRE
     edges = [0, *(int(cut * len(wire)) for cut in cuts), len(wire)]
     found = await parsed(*(wire[one:two] for one, two in pairwise(edges)))
-    assert [(message.id, message.event) for message in found] == [
+    assert [(message.id, message.type) for message in found] == [
         ("abc.1-0", "board.created"),
         ("", "progress"),
         ("abc.2-0", "board.completed"),
@@ -51,7 +51,7 @@ async def test_a_reset_ends_when_the_board_had_ended() -> None:
         chunk = state_of(Board("0-a", {"incarnation": "abc", "revision": "7", "status": status}), 9).sse
         (message,) = await parsed(chunk)
         assert (message.record, message.ends, message.id) == (None, ends, "abc.7-0")
-        assert orjson.loads(message.data)["head"]["status"] == status
+        assert orjson.loads(message.raw)["head"]["status"] == status
 
 
 def test_columns_line_up() -> None:

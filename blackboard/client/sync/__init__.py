@@ -1,0 +1,1 @@
+"""For programs without an event loop. Made from `blackboard.client.aio`."""

@@ -1,0 +1,157 @@
+"""The client for programs without an event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any, Unpack
+
+from blackboard.client import operations as ask
+from blackboard.client.exchange import failure_of
+from blackboard.client.results import Board, Entry, Report
+from blackboard.client.stream import Event
+from blackboard.client.submission import Document, Options, submission
+from blackboard.client.sync.connection import Connection
+from blackboard.client.sync.handle import Handle
+from blackboard.events import LogRecord
+
+
+class Blackboard(Connection):
+    """`with Blackboard(url) as bb`.
+
+    Every method raises the error that the service raised (blackboard.errors), with its `request_id`, and StorageUnavailable
+    where no service answers. What reads, and a submission, is sent again by itself as `patience` says; other writes never
+    are: where nobody knows what became of one, OutcomeUnknown is raised.
+    """
+
+    def submit(
+        self,
+        document: Document | None = None,
+        *,
+        text: str | None = None,
+        url: str | None = None,
+        filename: str | None = None,
+        wait: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[Options],
+    ) -> Handle:
+        """Send a file (a path, or bytes), a text, or the address of a document that the service is to fetch.
+
+        `wait`: seconds to wait for the end at most, before the answer. `idempotency_key`: the same key never makes a second
+        board; drawn for each call if left out. Raises UsageError, OSError.
+        """
+        call = submission(
+            document,
+            text=text,
+            url=url,
+            filename=filename,
+            wait=wait,
+            idempotency_key=idempotency_key,
+            options=options,
+        )
+        return Handle(self, self.send(call))
+
+    def handle(self, id: str) -> Handle:
+        """A board that was submitted before. Raises BoardGone."""
+        return Handle(self, self.board(id))
+
+    def board(self, id: str, *, at: int | None = None) -> Board:
+        """The board now, or with its contents (`raw`) as it was at a revision."""
+        return self.send(ask.board(id, at))
+
+    def boards(self, *, children: bool = False, parent: str = "", page: int = 100) -> Iterator[Board]:
+        """All boards, newest first; `parent`: the children of one board. Asked for `page` at a time, as they are read."""
+        return self.pages(ask.boards(children=children, parent=parent, limit=page))
+
+    def report(self, id: str, *, partial: bool = False) -> Report:
+        """The analysis. Raises BoardError while it is not ready, unless the best there is by now is asked for."""
+        return self.send(ask.report(id, partial=partial))
+
+    def result(self, id: str, *, timeout: float | None = None) -> Report:
+        """Wait for the board's end; the report, or what there is where none was asked for.
+
+        `timeout`: seconds; then TimeoutError, and the board goes on. Raises what a failed board failed with
+        (DocumentUnreadable...), and BoardError for a cancelled one.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with closing(self.follow(ask.events(id), deadline=deadline)) as events:
+            for _ in events:
+                pass
+        error = failure_of(self.board(id))
+        if error is not None:
+            raise error
+        return self.report(id, partial=True)
+
+    def entries(self, id: str, level: str = "", *, space: str = "", source: str = "") -> list[Entry]:
+        """What stands on a board in key order; with `space="shadow"` what shadows contributed."""
+        return self.send(ask.entries(id, level, space=space, source=source))
+
+    def entry(self, id: str, key: str, *, version: int | None = None) -> Entry:
+        """One entry, `level/name`, in its last or an earlier version. Raises BoardGone."""
+        return self.send(ask.entry(id, key, version))
+
+    def put_entry(
+        self, id: str, key: str, value: Any, *, if_version: int | None = None, pin: bool = True, confidence: float = 1.0
+    ) -> Entry:
+        """Contribute or correct. `if_version`: the version that is replaced; None or 0 for an entry that must not be there.
+
+        Raises EntryConflict (with the `current` version), InvalidValue (with pointers), BoardClosed.
+        """
+        return self.send(ask.put_entry(id, key, value, if_version, pin=pin, confidence=confidence))
+
+    def delete_entry(self, id: str, key: str, *, if_version: int) -> None:
+        """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
+        self.send(ask.delete_entry(id, key, if_version))
+
+    def events(self, id: str, *, after: str = "") -> Generator[Event, None, None]:
+        """Every event behind `after`, once, in order, over any number of connections, until the board's end."""
+        return self.follow(ask.events(id), after=after)
+
+    def log(self, id: str) -> list[LogRecord]:
+        """All records, notes included."""
+        return self.send(ask.log(id))
+
+    def why(self, id: str) -> list[dict[str, Any]]:
+        """Why each source acted or did not."""
+        return self.send(ask.why(id))
+
+    def activations(self, id: str) -> list[dict[str, Any]]:
+        """The runs of sources on a board, in order of appearance."""
+        return self.send(ask.activations(id))
+
+    def blob(self, id: str, sha256: str) -> bytes:
+        """Bytes that a board refers to, such as its document. Raises BoardGone, and ServiceError when others come."""
+        return self.send(ask.blob(id, sha256))
+
+    def cancel(self, id: str) -> Board:
+        """End a board as it is. On one that has ended nothing happens."""
+        return self.send(ask.act(id, "cancel"))
+
+    def approve(self, id: str) -> Board:
+        """Let a board that is held for review end. Raises BoardClosed."""
+        return self.send(ask.act(id, "approve"))
+
+    def retry(self, id: str, *, activation: str = "") -> Board:
+        """Try again what failed; the board where that happens: a new one if this one has ended. Raises NothingToRetry."""
+        return self.send(ask.act(id, "retry", {"activation": activation} if activation else None))
+
+    def backfill(self, id: str, source: str, *, downstream: bool = False, space: str = "") -> Board:
+        """Run one more source, or a newer version of one; the board where that happens. Raises SourcePresent."""
+        return self.send(ask.backfill(id, source, downstream=downstream, space=space))
+
+    def erase(self, id: str) -> None:
+        """Remove a board with all that nothing else refers to."""
+        self.send(ask.erase(id))
+
+    def sources(self) -> dict[str, Any]:
+        """The sources new boards include (`items`), and the plug-ins that are `broken`."""
+        return self.send(ask.sources())
+
+    def spending(self, *, day: str = "") -> dict[str, Any]:
+        """What models cost on a day (UTC, `2026-11-21`; today), and what is left."""
+        return self.send(ask.spending(day))
+
+    def calls(self, id: str, *, cursor: str = "", limit: int = 50) -> dict[str, Any]:
+        """A page of a board's calls of models, with their sums."""
+        return self.send(ask.calls(id, cursor, limit))
