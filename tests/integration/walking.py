@@ -23,6 +23,7 @@ BODIES: Mapping[str, Callable[[Ids], Any]] = {
     "activations.claim": lambda ids: {"sources": [ids["source"]], "wait_s": 0},
     "activations.renew": lambda ids: {"board": ids["board"], "epoch": 1},
     "activations.commit": lambda ids: {"board": ids["board"], "epoch": 1, "n": 1, "status": "released"},
+    "webhooks.redeliver": lambda ids: {"delivery": ids["delivery"]},
     "sources.put": lambda ids: {
         "version": "1",
         "inputs": [{"parameter": "page", "kind": "each", "levels": ["page"]}],
@@ -34,6 +35,8 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
     "entries.put": {"If-None-Match": "*"},
     "entries.delete": {"If-Match": "*"},
 }
+MADE_BY: Mapping[str, str] = {"delivery": "webhooks.test"}
+"""Kind of id -> the operation that makes one, where it is not the POST to its collection."""
 KINDS: Mapping[tuple[str, str], str] = {("sources", "name"): "source"}
 """(what stands before it in the path, parameter) -> kind of id, where the parameter's name alone does not tell."""
 
@@ -130,7 +133,7 @@ class Operation:
         if name in NAMED_SO:
             return ids[NAMED_SO[name]]
         if "url" in name or schema.get("format") == "uri":
-            return "https://example.com/hook"
+            return "https://receiver.example/hook"
         examples = schema.get("examples")
         return str(examples[0]) if examples else "x" * max(1, schema.get("minLength", 1))
 
