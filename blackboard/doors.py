@@ -118,6 +118,7 @@ ENTRY = Script("entry", ("entries", "values"), ("key",))
 DUE = Script("due", ("due",), ("limit",))
 SNOOZE = Script("snooze", ("due",), ("delay_ms", "members"))
 ONCE = Script("once", ("once",), ("nonce", "ttl_ms"))
+DEPART = Script("depart", ("flight",), ("board", "limit", "keep_ms"))
 HOLD = Script("hold", ("lease",), ("holder", "ttl_ms"))
 RELEASE = Script("release", ("lease",), ("holder",))
 WIDEN = Script("widen", ("partitions",), ("count",))
@@ -131,8 +132,8 @@ KEEP_KEY = Script(
 )
 
 SCRIPTS = (
-    COMMIT, CLAIM, RENEW, RETIRE, DOOM, UNDOOM, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, ONCE, HOLD, RELEASE, WIDEN,
-    ATTEND, REGISTER, ADMIT, KEEP_KEY,
+    COMMIT, CLAIM, RENEW, RETIRE, DOOM, UNDOOM, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, ONCE, DEPART, HOLD, RELEASE,
+    WIDEN, ATTEND, REGISTER, ADMIT, KEEP_KEY,
 )  # fmt: skip
 
 
@@ -219,6 +220,11 @@ def snooze(due: str, *, delay_ms: int, members: Sequence[str]) -> Call:
 def once(once: str, *, nonce: str, ttl_ms: int) -> Call:
     """Answers mine, busy, or what was kept."""
     return ONCE.of(once, nonce, ttl_ms)
+
+
+def depart(flight: str, *, board: str, limit: int, keep_ms: int) -> Call:
+    """Answers 1 or 0."""
+    return DEPART.of(flight, board, limit, keep_ms)
 
 
 def hold(lease: str, *, holder: str, ttl_ms: int) -> Call:

@@ -59,6 +59,8 @@ key                        type    holds                                        
 `bb:{access}:bucket:<id>`   string when a key's bucket is full again, microseconds   a minute at most
 `bb:{access}:pepper:drawn`  string what digests are made with, unless that is set    for ever
 `bb:{access}:pepper:check`  string a digest that tells one pepper from another       for ever
+`bb:{access}:flight:<tenant>` zset  a tenant's boards under way -> when counted, ms     members: until they have ended and
+                                   there is no room left; 40 days
 `bb:{access}:<kind>:<name>` see controller.limits
 `bb:{access}:streams:<who>` hash   process -> how many streams a key or tenant has   30 s after the last was said
                                    open there, and until when that counts, ms

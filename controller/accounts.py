@@ -11,6 +11,9 @@ class Accounts(Protocol):
     async def day(self, day: str = "", *, tenant: str | None = None) -> dict[str, Any]:
         """Sums, caps and pauses of a day (`yyyymmdd`, else today): one tenant's, or everybody's. Raises UsageError."""
 
+    async def check(self, tenant: str, *, tokens: int = 0) -> None:
+        """Raises BudgetExhausted when today's money or tokens are used up. `tokens`: the tenant's of a day; 0: any number."""
+
     async def board(self, board: str, *, tenant: str, after: str = "", limit: int = 50) -> dict[str, Any]:
         """A page of a board's calls, with its sums and its cap. Raises UsageError for a cursor that is none of its."""
 

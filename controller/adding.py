@@ -17,6 +17,7 @@ from controller.backfill import backfilled, has_source, with_source
 from controller.graph import graph_of
 from controller.pinned import Backfill
 from controller.policy import policy_of
+from controller.quotas import BoardQuota, counted
 from controller.values import InvalidValue, RequestUnderWay, SourcePresent
 
 TRIES = 64
@@ -33,13 +34,15 @@ class Adding:
         name: str,
         task: Backfill,
         by: str,
-        once: Once | None = None,
+        once: Once | None,
+        quota: BoardQuota,
     ) -> None:
         if name not in sources:
             raise InvalidValue([("/source", f"no such source; there are {', '.join(sorted(sources))}")])
         if task.shadow and task.downstream:
             raise InvalidValue([("/downstream", "nobody reads what a shadow contributes")])
         self._store, self._sources, self._task, self._by, self._once = store, sources, task, by, once
+        self._quota = quota
         self._source = sources[name]
 
     def check(self, head: Mapping[str, str]) -> None:
@@ -80,10 +83,11 @@ class Adding:
         graph_of(commit.head, self._sources.values())
         tenant = old.head.get("tenant", "")
         copy = self._store.new_id(tenant) if self._once is None else new_board_id(self._once.partition)
-        answer = await self._store.commit(copy, replace(commit, once=self._once))
-        self._check_turn(answer)
-        if not answer.ok:
-            raise ConflictError("the board could not be copied", hint="ask again")
+        async with counted(self._quota, tenant, copy):
+            answer = await self._store.commit(copy, replace(commit, once=self._once))
+            self._check_turn(answer)
+            if not answer.ok:
+                raise ConflictError("the board could not be copied", hint="ask again")
         return copy
 
     def _check_turn(self, answer: Answer) -> None:

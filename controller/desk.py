@@ -17,6 +17,7 @@ from blackboard.keys import new_board_id
 from blackboard.levels import Address, Upload
 from blackboard.once import Once
 from blackboard.ports import Store
+from blackboard.quotas import NoQuota
 from controller.adding import TRIES, Adding
 from controller.announcing import CREATED, Interest, Nobody
 from controller.choice import begin_with, idle_without
@@ -24,6 +25,7 @@ from controller.fitting import unfit
 from controller.modes import refused
 from controller.offer import Offer
 from controller.pinned import Backfill
+from controller.quotas import BoardQuota, counted
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
 from controller.submission import Submission as Submission
@@ -69,10 +71,12 @@ class Desk:
         *,
         models: bool = False,
         interest: Interest | None = None,
+        quota: BoardQuota | None = None,
     ) -> None:
         """`models`: whether there is a language model to ask. `interest`: who is to hear of new boards."""
         self._models = models
         self._interest = interest or Nobody()
+        self.quota = quota or NoQuota()
         self._store = store
         self._blobs = blobs
         self._settings = settings
@@ -172,7 +176,8 @@ class Desk:
             bytes=at_hand,
         )
         board = self._new_id(document.tenant, document.once)
-        answer = _settled(await self._store.commit(board, commit))
+        async with counted(self.quota, document.tenant, board):
+            answer = _settled(await self._store.commit(board, commit))
         return BoardView(board, {**head, "created": str(answer.at), "revision": str(answer.revision)})
 
     async def _first(self, document: Submission) -> tuple[Put, tuple[str, ...], tuple[bytes, ...]]:
@@ -262,7 +267,8 @@ class Desk:
         today = {name: source.version for name, source in self.offer.sources(tenant).items()}
         board = self._new_id(tenant, once)
         commit = replace(fork(old, today, today, by, due=self._due(old.head)), once=once)
-        _settled(await self._store.commit(board, commit))
+        async with counted(self.quota, tenant, board):
+            _settled(await self._store.commit(board, commit))
         return board
 
     async def backfill(
@@ -281,7 +287,8 @@ class Desk:
         A board that has ended is forked: there the source runs, with `downstream` also what reads its contributions. To
         an open one it is added. Raises InvalidValue for an unknown source, SourcePresent, ContractError.
         """
-        adding = Adding(self._store, self.offer.sources(tenant), name, Backfill(name, shadow, downstream), by, once)
+        task, known = Backfill(name, shadow, downstream), self.offer.sources(tenant)
+        adding = Adding(self._store, known, name, task, by, once, self.quota)
         for _ in range(TRIES):
             view = await self.view(board, tenant=tenant)
             adding.check(view.head)

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
     """What keys are digested with; empty: drawn with the first key, and kept on the server."""
     limit_requests_per_minute: Annotated[int, Field(ge=0)] = 1200
     """Of one key that says nothing else; 0: any number."""
+    limit_boards_in_flight: Annotated[int, Field(ge=0)] = 0
+    """Boards that one tenant may have under way; 0: any number."""
+    limit_tokens_per_day: Annotated[int, Field(ge=0)] = 0
+    """Tokens that one tenant's calls of models may use in a UTC day before its documents that ask models are refused; 0:
+    any number."""
 
     models: Annotated[Modes, NoDecode] = "off"
     """How language models take part where a submission does not say: `off`, `auto`, `always`, or JSON, level -> one of

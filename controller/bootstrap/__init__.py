@@ -21,6 +21,7 @@ from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.levels import Report
 from blackboard.pipe import Pipe
+from blackboard.quotas import BoardQuota
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken, find_sources
 from blackboard.store import RedisStore
@@ -195,7 +196,8 @@ async def _assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[S
     sealer = sealer_of(settings.secret_key, settings.secret_key_file, settings.data_dir)
     interest = Interest(hooks)
     webhooks = Webhooks(hooks, sealer, interest, Egress(settings.egress_allow))
-    desk = Desk(store, blobs, found, settings, models=condition.configured, interest=interest)
+    quota = BoardQuota(store, settings.limit_boards_in_flight)
+    desk = Desk(store, blobs, found, settings, models=condition.configured, interest=interest, quota=quota)
     accounts = Books(store.line(0), asked)
     keyring = Keyring(KeyRows(store.line(0)), settings.key_pepper.get_secret_value())
     load = _load_of(line, store, directory, settings)

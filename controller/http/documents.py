@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from blackboard.egress import Egress
 from controller.desk import Submission
+from controller.http import room
 from controller.http.body import media_type, read_json, received, too_large, validated
 from controller.http.door import Api, answer, api_of, caller_of, query
 from controller.http.idempotency import PARAMETER, SLUGS, Turn, in_turn, made_at
 from controller.http.models import BoardModel, DocumentOptions, TextDocument, UrlDocument
 from controller.http.multipart import Multipart, Part
 from controller.http.problems import Problem, described
+from controller.http.room import check_budget, check_room
 from controller.http.sniff import contradicts, declares_entities
 from controller.http.strict_json import loads
 from controller.policy import Modes, Policy
@@ -49,7 +51,7 @@ OBJECTS = ("strategy", "floor", "price", "budget", "models")
             "content-too-large", "unsupported-media-type", "unsupported-content-encoding", "media-type-mismatch",
             "validation-error", "invalid-filename", "document-unsafe", "invalid-json", "invalid-encoding",
             "invalid-unicode", "duplicate-member", "json-too-deep", "invalid-multipart",
-            "url-not-allowed", *SLUGS,
+            "url-not-allowed", *SLUGS, *room.SLUGS,
         ),
     },
     openapi_extra={
@@ -77,6 +79,8 @@ async def submit(request: Request) -> Response:
     if declared not in ("application/json", "multipart/form-data"):
         raise Problem("unsupported-media-type", headers={"Accept-Post": ACCEPTED})
     async with in_turn(request) as turn:
+        if not turn.repeated:
+            await check_room(request)
         if declared == "application/json":
             document = await _json_document(request, turn)
         else:
@@ -150,6 +154,8 @@ async def _meet(request: Request, options: DocumentOptions, turn: Turn) -> None:
     await api.directory.meet(options.sources)
     if options.callback:
         await api.webhooks.check_callback(caller_of(request).tenant, options.callback)
+    if _policy(options, api.settings.models).asks_models:
+        await check_budget(request)
 
 
 def _boundary(request: Request) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from blackboard.coalesce import Coalescer
-from blackboard.errors import UsageError
+from blackboard.errors import BudgetExhausted, UsageError
 from knowledge_sources.llm.caps import DAY_KEEP_MS, Level, SpendingCaps
 from knowledge_sources.llm.days import day_of, read_day
 from knowledge_sources.llm.ledger import UNCALLED, RedisLedger, Sum, total
@@ -55,6 +55,18 @@ class Books:
         named = [tenant] if tenant is not None else [each["tenant"] for each in tenants]
         shown["caps"] = await self._day_caps(day, named, everybody=tenant is None)
         return shown
+
+    async def check(self, tenant: str, *, tokens: int = 0) -> None:
+        """See Accounts. A cap of 0 allows what costs nothing, and is never used up."""
+        now = int(self._clock() * 1000)
+        levels, used = await asyncio.gather(self._caps.levels(tenant), self._ledger.of_tenant(day_of(now), tenant))
+        day, own, after_s = levels["day"], levels["tenant_day"], DAY_MS / 1000 - now / 1000 % (DAY_MS / 1000)
+        if own.cap and own.settled >= own.cap:
+            raise BudgetExhausted("Your money of the day is used up.", after_s=after_s)
+        if tokens and used.tokens >= tokens:
+            raise BudgetExhausted("Your tokens of the day are used up.", after_s=after_s)
+        if day.cap and day.settled >= day.cap:
+            raise BudgetExhausted("The money of the day is used up.", after_s=after_s)
 
     async def _day_caps(self, day: str, tenants: list[str], *, everybody: bool) -> dict[str, Any]:
         """What stands against the caps; empty for days that they are not kept of any more."""

@@ -59,6 +59,11 @@ class Figures:
     def __add__(self, other: Figures) -> Figures:
         return Figures(*(a + b for a, b in zip(self.words(), other.words(), strict=True)))
 
+    @property
+    def tokens(self) -> int:
+        """All, however they were priced."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
     def words(self) -> tuple[int, ...]:
         """In the order of the fields."""
         return tuple(getattr(self, each.name) for each in fields(self))
@@ -168,6 +173,11 @@ class RedisLedger:
         """A day's: by tenant, source, model and outcome, and by tenant, board and outcome. Raises StorageUnavailable."""
         return _sums(await self._line.issue(("HGETALL", keys.llm("sums", f"day:{day}"))))
 
+    async def of_tenant(self, day: str, tenant: str) -> Figures:
+        """What all of a tenant's lines of a day come to. Raises StorageUnavailable."""
+        stored = await self._line.issue(("HGET", keys.llm("sums", f"day:{day}"), _cell("t", tenant)))
+        return Figures(*map(int, stored.decode().split(","))) if stored else Figures()
+
     async def sums_of_board(self, board: str) -> list[Sum]:
         """A board's: by source, model and outcome. Raises StorageUnavailable."""
         return _sums(await self._line.issue(("HGETALL", keys.llm("sums", f"board:{board}"))))
@@ -208,6 +218,7 @@ def _enter(mode: str, row: Row, *, at: int | None = None) -> Call:
     )
     place = f"{day}|{row.id}" if caller.board else ""
     cells = (
+        _cell("t", caller.tenant),
         _cell("c", caller.tenant, caller.source, row.endpoint.model, row.outcome),
         *((_cell("b", caller.tenant, caller.board, row.outcome),) if caller.board else ()),
     )
@@ -230,6 +241,8 @@ def _sums(flat: Sequence[bytes]) -> list[Sum]:
     found = []
     for cell, stored in zip(flat[::2], flat[1::2], strict=True):
         kind, tenant, *words = cell.decode().split(WORD)
+        if kind == "t":
+            continue  # what the others add up to
         figures = Figures(*map(int, stored.decode().split(",")))
         if kind == "c":
             source, model, outcome = words

@@ -19,6 +19,7 @@ ONE_KEY = {
     "due",
     "snooze",
     "once",
+    "depart",
     "hold",
     "release",
     "widen",

@@ -16,6 +16,7 @@ from blackboard.callers import KeyRows
 from blackboard.errors import UsageError
 from blackboard.feed import Feed
 from blackboard.ports import Store
+from blackboard.quotas import BoardQuota
 from blackboard.registry import Broken
 from blackboard.store import RedisStore
 from controller.access import Gate, OpenGate
@@ -95,6 +96,9 @@ class NoCalls:
         if after:
             raise UsageError("the cursor is not one that this listing gave")
         return {"board": board, "items": [], "next_cursor": None}
+
+    async def check(self, tenant: str, *, tokens: int = 0) -> None:
+        """Nothing is used up."""
 
     def prices(self) -> list[dict[str, Any]]:
         """None is known."""
@@ -206,7 +210,9 @@ class Small:
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.sources, NoRegistrations(), keep_s=1)  # type: ignore[arg-type]
-        self.desk = Desk(self.store, self.blobs, self.sources, self.settings)
+        counted = isinstance(self.store, RedisStore)
+        quota = BoardQuota(self.store, self.settings.limit_boards_in_flight) if counted else None  # type: ignore[arg-type]
+        self.desk = Desk(self.store, self.blobs, self.sources, self.settings, quota=quota)
         self.eraser = Eraser(self.store, (), retention_s=self.settings.retention_s)
         self.feed = Feed(self.store, ping_s=self.settings.ping_s)
         line = self.store.line(0) if isinstance(self.store, RedisStore) else None
