@@ -58,7 +58,7 @@ NEAREST: dict[str, type[BlackboardError]] = {
     "cancelled": ConflictError,
 }
 """Problems that no error of blackboard.errors has for a slug, and those that several have."""
-BY_STATUS: dict[int, type[BlackboardError]] = {409: ConflictError, 503: StorageUnavailable}
+BY_STATUS: dict[int, type[BlackboardError]] = {403: errors.Forbidden, 409: ConflictError, 503: StorageUnavailable}
 
 
 def request() -> Request:
