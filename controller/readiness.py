@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from blackboard.contract import Source
 from blackboard.errors import BlackboardError
 from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.presence import served
 from controller.load import Load
+from controller.remote.directory import Directory
 
 PATIENCE_S = 2.0
 NO_BLOB = "0" * 64
@@ -36,7 +36,7 @@ class Checked(Protocol):
     @property
     def load(self) -> Load: ...
     @property
-    def sources(self) -> Sequence[Source]: ...
+    def directory(self) -> Directory: ...
     @property
     def controller(self) -> object | None: ...
     @property
@@ -131,7 +131,8 @@ class _Looks:
     async def workers(self) -> None:
         """Every source is served."""
         presence = await self._process.store.presence()
-        words = ((source.name, source.version) for source in self._process.sources)
+        # Whoever asks: what one tenant registered is told to nobody else.
+        words = ((source.name, source.version) for source in self._process.directory.active_of(""))
         if unserved := [served(*word) for word in words if not presence.serving(*word)]:
             raise Unready("no worker serves some sources", unserved=unserved)
 

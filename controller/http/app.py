@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import html
 from collections.abc import Iterable
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
@@ -14,7 +13,6 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from blackboard import __version__
-from blackboard.events import TYPES
 from controller.access import Gate
 from controller.http import (
     activations,
@@ -37,23 +35,18 @@ from controller.http import (
 from controller.http.access_log import AccessLog
 from controller.http.door import Api
 from controller.http.guard import Guard
-from controller.http.key_models import KeyRequest
 from controller.http.limits import Limits
-from controller.http.models import FileDocument, NoOptions, Problem, TextDocument, UrlDocument
+from controller.http.openapi import completed
 from controller.http.problems import CATALOGUE, install, render
 from controller.http.problems import Problem as ProblemError
 from controller.http.scopes import NEEDS, OPEN
-from controller.http.webhook_models import (
-    NewWebhook,
-    RedeliverOptions,
-    RotateOptions,
-    WebhookChange,
-    WebhookMessage,
-    openapi_webhooks,
-)
-from controller.remote.declaration import Declaration
-from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 
+ABOUT = """\
+Submit a document; several knowledge sources read it together on one shared board, and everything that happens there can be
+watched and replayed.
+
+Errors are problems (RFC 9457): `type` leads to a page that explains them. Bodies are strict JSON: UTF-8, no member twice,
+no unknown members. What can be changed has an `ETag`; writes say with `If-Match` which version they change."""
 FRAMINGS = frozenset({b"transfer-encoding", b"content-length"})
 
 
@@ -107,6 +100,8 @@ def create_app(service: Api) -> FastAPI:
         title="Blackboard",
         version=__version__,
         summary="Specialists read a document together on one shared, versioned board.",
+        description=ABOUT,
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
     )
     app.state.api = service
@@ -123,7 +118,7 @@ def create_app(service: Api) -> FastAPI:
     service.metrics.start()
     app.add_middleware(AccessLog, requests=service.metrics.measures.requests)
     describe = app.openapi
-    app.openapi = lambda: _completed(describe())  # type: ignore[method-assign]
+    app.openapi = lambda: completed(describe())  # type: ignore[method-assign]
     return app
 
 
@@ -146,31 +141,3 @@ async def explain(request: Request, slug: str) -> Response:
         f"<h1>{title}</h1><p>{about}</p><p>Status {kind.status}, type <code>/problems/{slug}</code>.</p></html>"
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": "default-src 'none'"})
-
-
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with the schemas that no route declares by itself."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    if "BoardEvent" in schemas:
-        return document
-    requests = (
-        Problem, TextDocument, UrlDocument, FileDocument, Declaration, ClaimRequest, RenewRequest, CommitRequest, NoOptions,
-        KeyRequest, NewWebhook, WebhookChange, RotateOptions, RedeliverOptions, WebhookMessage,
-    )  # fmt: skip
-    for model in requests:
-        described = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(described.pop("$defs", {}))
-        schemas[model.__name__] = described
-    schemas.update(events.event_schema(sorted((*TYPES, "reset"))))
-    document["webhooks"] = openapi_webhooks()
-    # FastAPI's own shape of errors is never answered.
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    for path in document["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None) if _is_default(operation["responses"].get("422")) else None
-    return document
-
-
-def _is_default(answer: dict[str, Any] | None) -> bool:
-    return answer is not None and "HTTPValidationError" in str(answer)

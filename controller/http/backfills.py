@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from controller.http.boards import shown
-from controller.http.body import read_options
+from controller.http.body import optional, read_options
 from controller.http.door import BoardId, answer, api_of, board_of, caller_of, documented, flag, query
 from controller.http.idempotency import SLUGS, in_turn, made_at, with_key
 from controller.http.models import BoardModel, NoOptions
@@ -30,7 +30,7 @@ DOWNSTREAM = flag("downstream", "On a board that has ended: let what reads its c
         202: {"model": BoardModel, "description": "`Location` names the board where it runs."},
         **described("source-present", "validation-error", "source-unfit", "conflict", *SLUGS),
     },
-    openapi_extra=with_key(documented(DOWNSTREAM, SPACE)),
+    openapi_extra=with_key(documented(DOWNSTREAM, SPACE, **optional(NoOptions))),
 )
 async def backfill(request: Request, board: BoardId, source: SourceName) -> Response:
     """A board that has ended stays as it is: the source runs, alone, on a copy of it. An open one gets it added."""

@@ -19,7 +19,7 @@ BOARD = Parameter(
     "board",
     words(re.compile(r"[a-z0-9-]{1,64}\Z"), "a board's id"),
     "",
-    {"type": "string"},
+    {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     "A board that refers to the blob.",
 )
 
@@ -34,7 +34,7 @@ BOARD = Parameter(
         304: {"description": "They never change."},
         **described("invalid-header"),
     },
-    openapi_extra=documented(BOARD),
+    openapi_extra=documented(BOARD, required=BOARD.name),
 )
 async def get_blob(
     request: Request, sha256: Annotated[str, Path(description="SHA-256 in lower-case hexadecimal.")]

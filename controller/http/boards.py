@@ -18,7 +18,7 @@ from blackboard.events import to_json
 from blackboard.keys import BOARD_ID
 from blackboard.levels import Child
 from blackboard.ports import BoardRow, Store
-from controller.http.body import read_options
+from controller.http.body import optional, read_options
 from controller.http.contents import entries_of
 from controller.http.door import (
     BoardId,
@@ -28,15 +28,17 @@ from controller.http.door import (
     board_of,
     caller_of,
     documented,
+    ecma,
     flag,
     query,
     whole,
     words,
 )
 from controller.http.etags import etag, unchanged
-from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
-from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions, WhyModel
+from controller.http.idempotency import SLUGS, in_turn, made_at, with_key
+from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions
 from controller.http.problems import CATALOGUE, Problem, described
+from controller.http.reasons import WhyModel
 from controller.kin import children_of
 from controller.views import BoardView, activation_view
 
@@ -52,11 +54,15 @@ PARENT = Parameter(
     "parent",
     words(BOARD_ID, "a board's id"),
     "",
-    {"type": "string"},
+    {"type": "string", "pattern": ecma(BOARD_ID)},
     "The child boards of this board alone, in order of their names.",
 )
 AT = Parameter(
-    "at", whole(1, 10**12), 0, {"type": "integer", "minimum": 1}, "The board as it was at this revision, with contents."
+    "at",
+    whole(1, 10**12),
+    0,
+    {"type": "integer", "minimum": 1, "maximum": 10**12},
+    "The board as it was at this revision, with contents.",
 )
 
 
@@ -160,6 +166,7 @@ async def get_why(request: Request, board: BoardId) -> Response:
         200: {"model": BoardModel, "description": "It had ended already."},
         **described(),
     },
+    openapi_extra=optional(NoOptions),
 )
 async def cancel(request: Request, board: BoardId) -> Response:
     """What runs is stopped; what was contributed stays."""
@@ -172,6 +179,7 @@ async def cancel(request: Request, board: BoardId) -> Response:
     status_code=202,
     summary="Let a board held for review end",
     responses={202: {"model": BoardModel}, **described("board-ended")},
+    openapi_extra=optional(NoOptions),
 )
 async def approve(request: Request, board: BoardId) -> Response:
     """A board submitted with `hold: review` stays open when everything is settled, until this."""
@@ -187,10 +195,7 @@ async def approve(request: Request, board: BoardId) -> Response:
         202: {"model": BoardModel, "description": "`Location` names the board where it goes on."},
         **described("nothing-to-retry", "validation-error", *SLUGS),
     },
-    openapi_extra={
-        "parameters": [PARAMETER],
-        "requestBody": {"content": {"application/json": {"schema": RetryOptions.model_json_schema()}}},
-    },
+    openapi_extra=with_key(optional(RetryOptions)),
 )
 async def retry(request: Request, board: BoardId) -> Response:
     """On an open board, activations that failed for good run again. A board that has ended is forked."""

@@ -74,6 +74,12 @@ async def read_options(request: Request, model: type[M]) -> M:
     return validated(model, loads(body))
 
 
+def optional(model: type[BaseModel]) -> dict[str, Any]:
+    """The `openapi_extra` of a route that takes such a body, or none."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": False, "content": {"application/json": {"schema": schema}}}}
+
+
 def validated(model: type[M], value: Any) -> M:
     """Strictly. Raises Problem validation-error with a pointer to each part that is off."""
     try:

@@ -172,13 +172,13 @@ def query(request: Request, *known: Parameter[Any]) -> Given:
     return Given(values)
 
 
-def documented(*known: Parameter[Any], **more: Any) -> dict[str, Any]:
-    """The `openapi_extra` of a route that takes these."""
+def documented(*known: Parameter[Any], required: str = "", **more: Any) -> dict[str, Any]:
+    """The `openapi_extra` of a route that takes these. `required`: the one that must be given, if there is any."""
     parameters = [
         {
             "name": parameter.name,
             "in": "query",
-            "required": False,
+            "required": parameter.name == required,
             "description": parameter.description,
             "schema": dict(parameter.schema),
         }
@@ -214,6 +214,11 @@ def words(pattern: re.Pattern[str], meaning: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def ecma(pattern: re.Pattern[str]) -> str:
+    """A pattern of whole words as JSON Schema writes it."""
+    return f"^{pattern.pattern.removesuffix(chr(92) + 'Z')}$"
 
 
 def flag(name: str, description: str, *, default: bool = False) -> Parameter[bool]:

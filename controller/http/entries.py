@@ -24,6 +24,7 @@ from controller.http.door import (
     board_of,
     caller_of,
     documented,
+    ecma,
     flag,
     query,
     whole,
@@ -40,8 +41,12 @@ from controller.views import entry_view
 router = APIRouter(prefix="/v1", tags=["entries"])
 
 PAGE = 200
-OF_LEVEL = Parameter("level", words(LEVEL, "a level's name"), "", {"type": "string"}, "Only this level.")
-VERSION = Parameter("version", whole(1, 10**12), 0, {"type": "integer", "minimum": 1}, "An earlier version.")
+OF_LEVEL = Parameter(
+    "level", words(LEVEL, "a level's name"), "", {"type": "string", "pattern": ecma(LEVEL)}, "Only this level."
+)
+VERSION = Parameter(
+    "version", whole(1, 10**12), 0, {"type": "integer", "minimum": 1, "maximum": 10**12}, "An earlier version."
+)
 PIN = flag("pin", "Whether sources may only suggest beside it from now on.", default=True)
 CONFIDENCE = Parameter(
     "confidence",
@@ -249,6 +254,6 @@ async def _earlier(store: Store, board: str, key: str, version: int) -> tuple[st
 
 
 def _fraction(text: str) -> float:
-    if not re.fullmatch(r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)", text):
+    if not re.fullmatch(r"[01](\.[0-9]{1,20})?|[0-9](\.[0-9]{1,20})?e-[0-9]{1,3}", text) or float(text) > 1:
         raise ValueError("must be a number from 0 to 1")
     return float(text)

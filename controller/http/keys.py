@@ -12,7 +12,7 @@ from starlette.responses import Response
 from blackboard.errors import Forbidden
 from controller.access import Caller
 from controller.credentials import WORD, Key
-from controller.http.body import read_json, read_options, validated
+from controller.http.body import optional, read_json, read_options, validated
 from controller.http.door import Parameter, answer, api_of, caller_of, documented, query, whole, words
 from controller.http.key_models import KeyList, KeyModel, KeyRequest, RotateRequest, SecretModel
 from controller.http.problems import Problem, described
@@ -138,7 +138,7 @@ async def revoke_key(request: Request, key: KeyId) -> Response:
         200: {"model": SecretModel, "description": "`secret` is told this once; id and name stay."},
         **described("key-ended", *BODY),
     },
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": RotateRequest.model_json_schema()}}}},
+    openapi_extra=optional(RotateRequest),
 )
 async def rotate_key(request: Request, key: KeyId) -> Response:
     """Both secrets are good for the overlap, a day if nothing is said; of more than two the oldest goes."""

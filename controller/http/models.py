@@ -175,6 +175,7 @@ class BoardModel(BaseModel):
     filename: str | None = None
     goal: list[str]
     sources: dict[str, str]
+    policy: Annotated[dict[str, Any], Field(description="What was asked of control, where it differs.")] = {}
     models: Annotated[Modes, Field(description="How language models take part in it.")] = "off"
     shadow: dict[str, str] | None = None
     backfill: dict[str, Any] | None = None
@@ -273,13 +274,6 @@ class ReportModel(BaseModel):
     outcome: Outcome | None = None
     report: dict[str, Any] | None
     contributions: dict[str, list[EntryModel]] | None = None
-
-
-class WhyModel(BaseModel):
-    """For every source and binding, why it acted or did not."""
-
-    board: str
-    reasons: list[dict[str, Any]]
 
 
 class Check(BaseModel):

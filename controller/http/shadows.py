@@ -8,7 +8,7 @@ from blackboard.board import Board
 from blackboard.entries import SOURCE, Header, is_shadow, level_of, shadow_parts
 from blackboard.ports import Store
 from controller.http.contents import resolved
-from controller.http.door import Parameter, flag, words
+from controller.http.door import Parameter, ecma, flag, words
 from controller.views import entry_view
 
 
@@ -22,7 +22,11 @@ SPACE = Parameter(
     "space", _space, "", {"type": "string", "enum": ["shadow"]}, "The side space that only shadows write to."
 )
 OF_SOURCE = Parameter(
-    "source", words(SOURCE, "a source's name"), "", {"type": "string"}, "In the side space: only this shadow's."
+    "source",
+    words(SOURCE, "a source's name"),
+    "",
+    {"type": "string", "pattern": ecma(SOURCE)},
+    "In the side space: only this shadow's.",
 )
 DIFF = flag("diff", "In the side space: say of each entry how it compares with the one that stands on the board.")
 

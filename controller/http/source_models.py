@@ -21,6 +21,15 @@ class RegistrationModel(BaseModel):
     levels: dict[str, dict[str, Any]]
 
 
+class SourceInputModel(BaseModel):
+    """What one input waits for. `by`: the field that a group's entries share."""
+
+    parameter: str
+    kind: str
+    levels: list[str]
+    by: str | None = None
+
+
 class SourceModel(BaseModel):
     """A knowledge source as declared."""
 
@@ -28,6 +37,23 @@ class SourceModel(BaseModel):
 
     name: str
     version: str
+    inputs: list[SourceInputModel]
+    outputs: Annotated[list[str], Field(description="Levels it contributes to.")]
+    revises: Annotated[list[str], Field(description="Levels whose entries it may change, whoever wrote them.")]
+    conditional: Annotated[bool, Field(description="Whether it looks at its inputs before it acts.")]
+    bids: bool
+    where: str
+    trusted: bool
+    required: bool
+    default: bool
+    asks_model: bool
+    cost: str
+    timeout_s: float
+    idle_timeout_s: float | None
+    priority: int
+    concurrency: int
+    attempts: int
+    max_rounds: int | None
     origin: Literal["built-in", "installed", "file", "remote"]
     workers: Annotated[list[str], Field(description="Those that serve this version now.")]
     other_versions: Annotated[dict[str, int], Field(description="How many workers serve which other one.")]

@@ -36,7 +36,14 @@ def _day(text: str) -> str:
     return f"{day:%Y%m%d}"
 
 
-DAY = Parameter("day", _day, "", {"type": "string", "format": "date"}, "A day, UTC; today if left out.")
+SINCE_1970 = "^(19[7-9]|[2-9][0-9]{2})[0-9]-"
+DAY = Parameter(
+    "day",
+    _day,
+    "",
+    {"type": "string", "format": "date", "pattern": SINCE_1970, "examples": ["2026-11-21"]},
+    "A day, UTC; today if left out.",
+)
 LIMIT = Parameter(
     "limit", whole(1, 200), 50, {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, "Calls a page."
 )

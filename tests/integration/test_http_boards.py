@@ -19,7 +19,6 @@ from blackboard.events import from_json
 from blackboard.memory import MemoryStore
 from blackboard.ports import Store
 from blackboard.store import RedisStore
-from controller.http.scopes import NEEDS, OPEN
 from tests.integration.serving import Served, serving
 from tests.making import activation, agenda, consistent, end, person, put, source
 
@@ -362,27 +361,6 @@ async def test_sources_why_and_health(served: Served) -> None:
         "storage": True, "server": True, "scripts": True, "blobs": True, "feed": True, "load": True,
         "controller": False, "workers": False,
     }  # fmt: skip
-
-
-async def test_openapi_describes_the_union_of_events(served: Served) -> None:
-    document = (await served.client.get("/openapi.json")).json()
-    schemas = document["components"]["schemas"]
-    union = schemas["BoardEvent"]
-    assert union["discriminator"]["mapping"]["board.completed"] == "#/components/schemas/BoardCompletedEvent"
-    assert len(union["oneOf"]) == len(union["discriminator"]["mapping"])
-    references = set(_references(document))
-    assert {reference.rpartition("/")[2] for reference in references} <= schemas.keys()
-    operations = [operation for path in document["paths"].values() for operation in path.values()]
-    names = [operation["operationId"] for operation in operations]
-    assert sorted(names) == sorted((NEEDS.keys() | OPEN) - {"problems.explain"})
-    assert all("." in name for name in names)
-
-
-def _references(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return own + [found for value in node.values() for found in _references(value)]
-    return [found for value in node for found in _references(value)] if isinstance(node, list) else []
 
 
 async def test_many_at_once(served: Served) -> None:
