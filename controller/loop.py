@@ -74,7 +74,7 @@ class Controller:
         self._ended: OrderedDict[str, None] = OrderedDict()
         """Boards that need no look any more, as far back as their last changes may still be read."""
         self._cursors: dict[int, str] = {}
-        self._turning: set[asyncio.Task[None]] = set()
+        self._turning: set[asyncio.Task[object]] = set()
         self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
         """Set once partitions are held."""
@@ -234,10 +234,15 @@ class Controller:
     async def _sweep_partition(self, partition: int) -> None:
         _, rows = await self._store.due(partition)
         told, rows = split(rows)
-        await asyncio.gather(*map(self._announce, told))
+        made = await asyncio.gather(*map(self._announce, told))
+        unheard = {row.board for row, done in zip(told, made, strict=True) if not done}
+        kept = [row for row in rows if row.name == "retention" and row.board in unheard]
+        await self._store.snooze(kept, self._settings.check_ms)
         checks: list[Due] = []
         wakes: list[Due] = []
         for row in rows:
+            if row in kept:
+                continue
             if row.name == "retention":
                 await self._family.retire(row)
             elif row.name in ("check", "deadline"):
@@ -257,14 +262,17 @@ class Controller:
                 # Queues may live on a server of their own; the boards' own one still has work for us.
                 log.warning("wakes.unsent", error=str(error))
 
-    async def _announce(self, due: Due) -> None:
+    async def _announce(self, due: Due) -> bool:
+        """Whether the board needs to be kept for it no longer."""
         try:
             await self._announcer.announce(due)
-        except StorageError as error:
-            log.warning("announcement.interrupted", board=due.board, error=str(error))
+            return True
+        except Exception as error:  # whatever it is: other boards' announcements must not wait for this one
+            log.warning("announcement.interrupted", board=due.board, error=f"{type(error).__name__}: {error}")
             with suppress(StorageError):
                 # Not at the head of the list, where it would be in the way of what can be done.
                 await self._store.snooze([due], self._settings.check_ms)
+            return not isinstance(error, StorageError)
 
     def _hurry(self, board: str, head: Mapping[str, str], what: What) -> None:
         """Announce without waiting for the sweeper, who does it again where this is lost."""

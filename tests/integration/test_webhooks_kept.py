@@ -17,11 +17,15 @@ from redis.asyncio import Redis
 
 from blackboard import keys
 from blackboard.egress import Egress
-from blackboard.errors import Unauthorized
+from blackboard.embedded import Server
+from blackboard.errors import StorageUnavailable, Unauthorized
 from blackboard.ports import Due, Store
 from blackboard.store import RedisStore
 from controller.access import Admitted, Caller, Scope
+from controller.loop import Controller
+from controller.queue import Queue
 from controller.sealing import Sealer, SecretUnreadable
+from controller.settings import Settings
 from controller.webhooks.announcer import Announcer
 from controller.webhooks.courier import EgressCourier, open_client
 from controller.webhooks.deliverer import Deliverer
@@ -319,3 +323,56 @@ async def test_a_process_without_the_key_says_so_and_loses_nothing(parts: Parts,
     await run(parts.deliverer(), delivered)
     shown: Webhook = await parts.hooks.get("acme", told.webhook.id)
     assert not shown.failing
+
+
+async def test_a_board_is_kept_until_its_end_is_told(redis_store: RedisStore, tmp_path: Path) -> None:
+    """However short its retention, and however long who is to be told of it cannot be found."""
+    board = await new_board(redis_store)
+    await end(redis_store, board, due=(*TOLD, ("retention", 0)))
+    heard: list[str] = []
+
+    class Troubled:
+        """Cannot at first."""
+
+        async def announce(self, due: Due) -> None:
+            """See Announcer."""
+            heard.append(due.board)
+            if len(heard) < 3:
+                raise StorageUnavailable("not now")
+            assert await redis_store.head(due.board), "the board is still there"
+            await redis_store.done([due])
+
+    settings = Settings(data_dir=tmp_path, sweep_s=0.05, check_s=0.1)
+    queue = Queue(redis_store.line(0))
+    controller = Controller(
+        store=redis_store, queue=queue, sources=V1, settings=settings, with_store=True, announcer=Troubled()
+    )
+    task = asyncio.create_task(controller.serve())
+
+    async def gone() -> bool:
+        return await redis_store.head(board) is None
+
+    await until(gone)
+    await controller.stop()
+    await task
+    assert len(heard) == 3
+
+
+@pytest.mark.cluster
+async def test_boards_on_a_cluster_are_told_of(
+    cluster: list[Server], server: Server, tmp_path: Path, receiver: Receiver
+) -> None:
+    more = {"cluster": True, "queue_url": server.url, "egress_allow": LOCAL, "roles": "api controller worker"}
+    async with door(cluster[0].url, tmp_path, *V1, **more) as served:
+        made = (await served.client.post("/v1/webhooks", json={"url": receiver.url()})).json()
+        boards = {await served.submit() for _ in range(4)}
+
+        async def told() -> bool:
+            found = (await served.get(f"{made['links']['self']}/deliveries"))["items"]
+            return {each["board"] for each in found if each["status"] == "delivered"} == boards
+
+        await until(told)
+        assert {one.verified(made["secret"])["data"]["board"] for one in receiver.got} == boards
+        page = await served.get(f"{made['links']['self']}/deliveries", limit=3)
+        assert page["next_cursor"]
+        assert (await served.client.delete(made["links"]["self"])).status_code == 204
