@@ -276,16 +276,16 @@ async def _follow_webhooks(service: Service, stack: AsyncExitStack) -> None:
 
 
 async def _start_deliverer(service: Service, stack: AsyncExitStack) -> Deliverer:
-    from controller.webhooks.courier import EgressCourier, open_client
+    from controller.webhooks.courier import EgressCourier
     from controller.webhooks.deliverer import Deliverer
 
     settings = service.settings
-    client = open_client()
-    stack.push_async_callback(client.aclose)
+    courier = EgressCourier(settings.egress_allow, timeout_s=settings.webhook_timeout_s)
+    stack.push_async_callback(courier.close)
     deliverer = Deliverer(
         service.hooks,
         service.sealer,
-        EgressCourier(Egress(settings.egress_allow, client=client), timeout_s=settings.webhook_timeout_s),
+        courier,
         lease_ms=settings.lease_ms,
         poll_s=settings.poll_s,
         pace=settings.webhook_pace,

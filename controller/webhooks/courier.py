@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,16 +41,31 @@ class Courier(Protocol):
 class EgressCourier:
     """Goes out through the checked door."""
 
-    def __init__(self, egress: Egress, *, timeout_s: float) -> None:
-        self._egress = egress
+    def __init__(self, allow: Sequence[str] = (), *, timeout_s: float, egress: Egress | None = None) -> None:
+        """`allow`: see Egress; `egress`: one of the caller's instead."""
+        self._allow = allow
         self._timeout_s = timeout_s
+        self._egress = egress
+        self._client: httpx2.AsyncClient | None = None
+
+    async def close(self) -> None:
+        """Close what was opened here."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _open(self) -> Egress:
+        if self._egress is None:
+            # Not before there is something to send: its TLS context takes tens of milliseconds to make.
+            self._client = open_client()
+            self._egress = Egress(self._allow, client=self._client)
+        return self._egress
 
     async def carry(self, url: str, headers: Mapping[str, str], body: bytes) -> Came:
         """See Courier."""
         began, status, after = time.monotonic(), 0, 0.0
         error = ""
         try:
-            async with self._egress.request(
+            async with self._open().request(
                 "POST", url, headers=headers, content=body, timeout_s=self._timeout_s
             ) as answer:
                 status, error = answer.status, word(answer.status)

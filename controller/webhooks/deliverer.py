@@ -150,7 +150,8 @@ class Deliverer:
         tells = delivery.type != TEST and bool(webhook.url) and came.error not in ("disabled", "secret-unreadable")
         healthy = (not came.error) if tells else None
         since = await self.store.settle(delivery, attempt, status, delay_ms=delay_ms, healthy=healthy)
-        log.info(
+        say = log.info if came.error else log.debug
+        say(
             "webhook.attempted", webhook=webhook.id, delivery=delivery.id, status=came.status, error=came.error,
             ms=came.ms, comes_to=status,
         )  # fmt: skip

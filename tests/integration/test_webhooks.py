@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from controller.http.webhook_models import WebhookMessage
+from controller.webhooks.records import EVENTS, TEST
 from tests.fleet import until
 from tests.integration.doors import V1, Door, door, failing_years, lines
 from tests.receiver import Receiver, Reply, receiving
@@ -295,6 +297,18 @@ class TestDoor:
         for odd in ("x", "msg_" + "a" * 26):
             answer = await hooks.door.client.get(f"/v1/webhooks/{hook['id']}/deliveries", params={"cursor": odd})
             assert (answer.status_code, answer.json()["parameter"]) == (400, "cursor")
+
+    async def test_the_openapi_document_says_what_is_sent(self, hooks: Hooked) -> None:
+        document = await hooks.door.get("/openapi.json")
+        assert document["webhooks"].keys() == {*EVENTS, TEST}
+        hook = await hooks.hook(events=list(EVENTS))
+        await hooks.door.submit()
+        for told in await hooks.came(count=2):
+            WebhookMessage.model_validate(told.verified(hook["secret"]))
+            named = {each["name"] for each in document["webhooks"][told.json["type"]]["post"]["parameters"]}
+            assert named <= told.headers.keys()
+        shown = document["components"]["schemas"]["WebhookModel"]["properties"]
+        assert hook.keys() <= shown.keys()
 
     async def test_what_is_not_there_is_answered_alike(self, hooks: Hooked) -> None:
         hook = await hooks.hook()

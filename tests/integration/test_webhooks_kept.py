@@ -58,7 +58,7 @@ class Parts:
 
     def deliverer(self, **more: Any) -> Deliverer:
         """One more process that delivers."""
-        courier = EgressCourier(self.egress, timeout_s=more.pop("timeout_s", 5.0))
+        courier = EgressCourier(timeout_s=more.pop("timeout_s", 5.0), egress=self.egress)
         given = {"lease_ms": 500, "poll_s": 0.05, "pace": 1e-4, **more}
         return Deliverer(self.store, self.sealer, courier, **given)
 
