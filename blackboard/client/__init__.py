@@ -12,7 +12,7 @@ Errors are those of blackboard.errors, the very classes that the service raised.
 from blackboard.client.aio.boards import AsyncBlackboard
 from blackboard.client.aio.handle import AsyncHandle
 from blackboard.client.patience import Patience
-from blackboard.client.results import Board, Entry, Outcome, Report
+from blackboard.client.results import Board, Delivery, Entry, Key, Outcome, Report, Webhook
 from blackboard.client.stream import Event
 from blackboard.client.submission import Options
 from blackboard.client.sync.boards import Blackboard
@@ -23,11 +23,14 @@ __all__ = [
     "AsyncHandle",
     "Blackboard",
     "Board",
+    "Delivery",
     "Entry",
     "Event",
     "Handle",
+    "Key",
     "Options",
     "Outcome",
     "Patience",
     "Report",
+    "Webhook",
 ]

@@ -23,9 +23,10 @@ class Address:
     url: str
     agent: str
     api_key: str = field(repr=False)
+    timeout_s: float = TIMEOUT_S
 
     @classmethod
-    def of(cls, url: str | None, api_key: str | None, agent: str | None) -> Address:
+    def of(cls, url: str | None, api_key: str | None, agent: str | None, timeout_s: float = TIMEOUT_S) -> Address:
         """From the arguments, else from BLACKBOARD_URL and BLACKBOARD_API_KEY. Raises UsageError."""
         found = url if url is not None else os.environ.get("BLACKBOARD_URL") or DEFAULT_URL
         key = api_key if api_key is not None else os.environ.get("BLACKBOARD_API_KEY", "")
@@ -42,7 +43,7 @@ class Address:
         key = key.strip()
         if not key.isascii() or not key.isprintable() or " " in key:
             raise UsageError("the API key holds what no key holds", hint="is it whole, and only it?")
-        return cls(found.rstrip("/"), agent or _agent(), key)
+        return cls(found.rstrip("/"), agent or _agent(), key, timeout_s)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,8 +52,8 @@ class Address:
 
     def timeout(self, more_s: float = 0.0, silence_s: float | None = None) -> httpx2.Timeout:
         """`silence_s`: of a stream."""
-        read = TIMEOUT_S + more_s if silence_s is None else silence_s
-        return httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S, read=read)
+        read = self.timeout_s + more_s if silence_s is None else silence_s
+        return httpx2.Timeout(self.timeout_s, connect=min(CONNECT_S, self.timeout_s), read=read)
 
 
 def _agent() -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from blackboard.client.calls import Answer, Call, Paged, json_body, page_of, path_of
+from blackboard.client.idempotency import once
 from blackboard.client.results import Board, Entry, Report, board_of, entry_of, report_of
 from blackboard.entries import is_shadow, shadow_parts
 from blackboard.errors import ServiceError, UsageError
 from blackboard.events import LogRecord, from_json
 
 Json = dict[str, Any]
+Words = Sequence[str] | str
 
 
 def board(id: str, at: int | None = None) -> Call[Board]:
@@ -32,9 +35,10 @@ def report(id: str, *, partial: bool) -> Call[Report]:
     )
 
 
-def events(id: str) -> Call[None]:
-    """A board's stream."""
-    return Call("GET", path_of("boards", id, "events"), Answer.nothing)
+def events(id: str, *, snapshot: bool = False, level: Words = "", source: Words = "", type: Words = "") -> Call[None]:
+    """A board's stream, with what it leaves out."""
+    params = {"snapshot": snapshot or None, "level": level, "source": source, "type": type}
+    return Call("GET", path_of("boards", id, "events"), Answer.nothing, params=params)
 
 
 def log(id: str) -> Call[list[LogRecord]]:
@@ -62,21 +66,33 @@ def calls(id: str, cursor: str, limit: int) -> Call[Json]:
     return Call("GET", path_of("boards", id, "calls"), Answer.object, params=params)
 
 
-def act(id: str, verb: str, body: Json | None = None) -> Call[Board]:
-    """`cancel`, `approve` or `retry`; the board it concerns then."""
+def act(id: str, verb: str) -> Call[Board]:
+    """`cancel` or `approve`; the board then. Asking twice comes to the same."""
+    return Call("POST", path_of("boards", id, verb), lambda it: board_of(it.object()), harmless=True)
+
+
+def retry(id: str, activation: str) -> Call[Board]:
+    """Try again what failed; the board where that happens."""
     return Call(
         "POST",
-        path_of("boards", id, verb),
+        path_of("boards", id, "retry"),
         lambda it: board_of(it.object()),
-        body=json_body(body) if body else None,
-        harmless=verb == "cancel",
+        headers=once(),
+        body=json_body({"activation": activation}) if activation else None,
+        harmless=True,
     )
 
 
 def backfill(id: str, source: str, *, downstream: bool, space: str) -> Call[Board]:
     """Run one more source; the board where it runs."""
-    params = {"downstream": downstream or None, "space": space}
-    return Call("POST", path_of("boards", id, "sources", source), lambda it: board_of(it.object()), params=params)
+    return Call(
+        "POST",
+        path_of("boards", id, "sources", source),
+        lambda it: board_of(it.object()),
+        params={"downstream": downstream or None, "space": space},
+        headers=once(),
+        harmless=True,
+    )
 
 
 def erase(id: str) -> Call[None]:

@@ -84,6 +84,53 @@ class Report:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key. `secret` is there once, in the answer that made it. Times are milliseconds since 1970."""
+
+    id: str
+    name: str
+    tenant: str
+    scopes: list[str]
+    status: Literal["active", "expired", "revoked"]
+    created: int = 0
+    expires: int | None = None
+    last_used: int | None = None
+    requests_per_minute: int | None = None
+    secret: str = field(default="", repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told of boards. `secret` is there once, in the answer that made it; `reason`: why it was disabled."""
+
+    id: str
+    url: str | None
+    events: list[str]
+    enabled: bool
+    description: str = ""
+    reason: str | None = None
+    failing_since: int | None = None
+    last_delivered: int | None = None
+    secret: str = field(default="", repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message to one receiver, with every attempt."""
+
+    id: str
+    type: str
+    status: Literal["pending", "delivered", "failed"]
+    board: str | None = None
+    created: int = 0
+    next_attempt: int | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
 def board_of(raw: Mapping[str, Any]) -> Board:
     """A board as it is answered."""
     return build(Board, raw, outcome=_outcome(raw))
@@ -99,6 +146,21 @@ def report_of(raw: Mapping[str, Any]) -> Report:
     levels = raw.get("contributions") or {}
     contributions = {level: [entry_of(each) for each in items] for level, items in levels.items()}
     return build(Report, raw, outcome=_outcome(raw), contributions=contributions)
+
+
+def key_of(raw: Mapping[str, Any]) -> Key:
+    """A key as it is answered."""
+    return build(Key, raw)
+
+
+def webhook_of(raw: Mapping[str, Any]) -> Webhook:
+    """A webhook as it is answered."""
+    return build(Webhook, raw)
+
+
+def delivery_of(raw: Mapping[str, Any]) -> Delivery:
+    """A delivery as it is answered."""
+    return build(Delivery, raw)
 
 
 def _outcome(raw: Mapping[str, Any]) -> Outcome | None:

@@ -10,10 +10,8 @@ import orjson
 
 from blackboard.errors import ServiceError
 from blackboard.events import TERMINAL, TYPES, LogRecord, from_json
+from blackboard.messages import RESET, SNAPSHOT
 
-PROGRESS: Final = "progress"
-RESET: Final = "reset"
-SNAPSHOT: Final = "board.snapshot"
 WHOLE: Final = frozenset({RESET, SNAPSHOT})
 """Events that carry the whole board, in the shape of a record."""
 LONGEST: Final = 1 << 28
@@ -42,7 +40,7 @@ class Event:
 
     @property
     def record(self) -> LogRecord | None:
-        """The log record it carries; None for progress, snapshots, resets, and types of a newer service."""
+        """The log record it carries; None for progress, for whole boards, and for types of a newer service."""
         return from_json(self.raw) if self.type in TYPES else None
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
@@ -11,12 +10,12 @@ from typing import Any, Final, Literal, TypedDict
 import orjson
 
 from blackboard.client.calls import Call, Upload, json_body, path_of
+from blackboard.client.idempotency import once
 from blackboard.client.results import Board, board_of
 from blackboard.errors import UsageError
 
 Document = str | os.PathLike[str] | bytes
 LISTS: Final = ("goal", "sources", "shadow")
-LONGEST_KEY: Final = 255
 
 
 class Options(TypedDict, total=False):
@@ -55,8 +54,7 @@ def submission(
     """
     if sum(given is not None for given in (document, text, url)) != 1:
         raise UsageError("exactly one of a document, a text and a URL can be submitted")
-    key = idempotency_key or secrets.token_urlsafe(24)
-    headers = {"idempotency-key": f'"{_checked(key)}"'}
+    headers = once(idempotency_key)
     if wait is not None:
         headers["prefer"] = f"wait={int(wait)}"
     asked = {name: value for name, value in options.items() if value is not None}
@@ -82,13 +80,6 @@ def submission(
         harmless=True,
         wait_s=wait or 0.0,
     )
-
-
-def _checked(key: str) -> str:
-    """Raises UsageError for what is no structured field string (RFC 9651) of a sensible length."""
-    if len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or '"' in key or "\\" in key:
-        raise UsageError(f"an idempotency key is 1 to {LONGEST_KEY} printable ASCII characters without quotes")
-    return key
 
 
 def _list(value: Sequence[str] | str) -> list[str]:

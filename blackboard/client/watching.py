@@ -11,6 +11,7 @@ from blackboard.client.patience import lost_connection
 from blackboard.client.problems import error_of, retry_after
 from blackboard.client.stream import Event, Parser
 from blackboard.errors import BlackboardError, LimitReached, StorageError
+from blackboard.messages import BOOKMARK, CLOSING
 
 SILENCE_S: Final = 60.0
 """A stream on which nothing comes for so long, not even a sign of life, is dead."""
@@ -75,18 +76,20 @@ class Watching:
         return status == 200
 
     def take(self, chunk: bytes) -> list[Event]:
-        """The next bytes; the events that are whole with them."""
+        """The next bytes; the events that are whole with them. What is about the stream alone is not among these."""
         self._check_time()
-        found = self._parser.feed(chunk)
-        if found:
+        shown = []
+        for event in self._parser.feed(chunk):
             self._pause_s = FIRST_PAUSE_S
-        if not self._lasting:
-            end = next((at for at, event in enumerate(found) if event.ends), None)
-            if end is not None:
-                self.over, found = True, found[: end + 1]
-        for event in found:
             self.after = event.id or self.after
-        return found
+            if event.type == CLOSING:
+                self.over = self.over or (event.data.get("reason") == "finished" and not self._lasting)
+            elif event.type != BOOKMARK:
+                shown.append(event)
+                self.over = self.over or (event.ends and not self._lasting)
+            if self.over:
+                break
+        return shown
 
     def refused(self, answer: Answer) -> None:
         """Another answer than a stream. Raises what it stands for, unless it is worth coming back."""

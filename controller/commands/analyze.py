@@ -151,7 +151,8 @@ async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Su
 
 async def _follow(service: Service, board: str, tracker: Tracker, painter: Painter) -> None:
     """Until the board ends, from the same stream that watchers over HTTP get."""
-    from blackboard.client.stream import PROGRESS, events_in
+    from blackboard.client.stream import events_in
+    from blackboard.messages import PROGRESS
 
     async for event in events_in(service.feed.subscribe(board)):
         if event.type == PROGRESS:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controller.commands.completing import board_ids, level_names, source_names
+
 if TYPE_CHECKING:
-    from blackboard.client import AsyncBlackboard
+    from blackboard.client import AsyncBlackboard, Blackboard
     from controller.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -55,12 +57,28 @@ MaybeUrl = Annotated[
         show_default=False,
     ),
 ]
-BoardId = Annotated[str, typer.Argument(metavar="ID", help="The board's id.")]
+BoardId = Annotated[str, typer.Argument(metavar="ID", help="The board's id.", autocompletion=board_ids)]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Documents: PDF, images, text, office, mail...")]
-Goal = Annotated[str, typer.Option("--goal", metavar="LEVELS", help="Levels to settle, comma separated; all if empty.")]
-Only = Annotated[str, typer.Option("--sources", metavar="NAMES", help="Sources to use, comma separated; all if empty.")]
+Goal = Annotated[
+    str,
+    typer.Option(
+        "--goal", metavar="LEVELS", help="Levels to settle, comma separated; all if empty.", autocompletion=level_names
+    ),
+]
+Only = Annotated[
+    str,
+    typer.Option(
+        "--sources", metavar="NAMES", help="Sources to use, comma separated; all if empty.", autocompletion=source_names
+    ),
+]
 Shadow = Annotated[
-    str, typer.Option("--shadow", metavar="NAMES", help="Sources that write to the side space alone, comma separated.")
+    str,
+    typer.Option(
+        "--shadow",
+        metavar="NAMES",
+        help="Sources that write to the side space alone, comma separated.",
+        autocompletion=source_names,
+    ),
 ]
 Deadline = Annotated[
     float | None,
@@ -111,11 +129,23 @@ PriceOption = Annotated[
 
 def client_of(url: str, api_key: str) -> AsyncBlackboard:
     """A client of the service at an address. Raises UsageError."""
-    from blackboard import __version__
     from blackboard.client import AsyncBlackboard, Patience
 
     # Somebody waits: that nobody listens is said soon.
-    return AsyncBlackboard(url, api_key, patience=Patience(retries=2), agent=f"blackboard-cli/{__version__}")
+    return AsyncBlackboard(url, api_key, patience=Patience(retries=2), agent=_agent())
+
+
+def client_at(url: str, api_key: str) -> Blackboard:
+    """The same for a command that does one thing after the other. Raises UsageError."""
+    from blackboard.client import Blackboard, Patience
+
+    return Blackboard(url, api_key, patience=Patience(retries=2), agent=_agent())
+
+
+def _agent() -> str:
+    from blackboard import __version__
+
+    return f"blackboard-cli/{__version__}"
 
 
 def modes(text: str) -> Any:

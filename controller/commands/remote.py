@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import console
+from controller.commands.completing import source_names
 from controller.commands.options import (
     DEFAULT_URL,
     ApiKey,
@@ -99,7 +100,7 @@ async def _submit(client: AsyncBlackboard, files: list[Path], asked: dict[str, A
 
 
 async def _follow(client: AsyncBlackboard, id: str, tracker: Tracker, painter: Painter) -> None:
-    from blackboard.client.stream import PROGRESS
+    from blackboard.messages import PROGRESS
 
     async for event in client.events(id):
         if event.type == PROGRESS:
@@ -160,7 +161,7 @@ async def _watch(id: str, after: str, as_json: bool | None, url: str, api_key: s
 
 
 def _line(event: Event, began: int) -> str:
-    from blackboard.client.stream import RESET
+    from blackboard.messages import RESET
     from controller.commands.telling import line_of
 
     if event.type == RESET:
@@ -211,7 +212,7 @@ def _act(client: AsyncBlackboard, ask: Callable[[AsyncBlackboard], Awaitable[Boa
 
 def backfill(
     board: BoardId,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source to run.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source to run.", autocompletion=source_names)],
     downstream: Annotated[
         bool, typer.Option("--downstream", help="Let what reads its contributions run again, too.")
     ] = False,

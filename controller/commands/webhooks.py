@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from controller.commands import console
-from controller.commands.options import DEFAULT_URL, Data, Json, Url, settings_from, words
+from controller.commands.options import DEFAULT_URL, ApiKey, Data, Json, Listing, Url, client_at, settings_from, words
+
+if TYPE_CHECKING:
+    from blackboard.client import Delivery, Webhook
 
 app = typer.Typer(
     help="Webhooks: who is told of boards, what was delivered, and delivering it again.",
@@ -17,16 +20,6 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A webhook's id; `callbacks` for those given with boards.")]
-ApiKey = Annotated[
-    str,
-    typer.Option(
-        "--api-key",
-        metavar="KEY",
-        envvar="BLACKBOARD_API_KEY",
-        help="The key to show it, with the scope admin.",
-        show_default=False,
-    ),
-]
 EventNames = Annotated[
     str,
     typer.Option(
@@ -41,13 +34,17 @@ SECRET = "the secret, shown this once:"  # noqa: S105
 
 
 @app.command("list")
-def list_webhooks(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
+def list_webhooks(as_json: Listing = None, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """List webhooks."""
-    found = _ask(url, api_key, "GET", "/v1/webhooks")
+    with client_at(url, api_key) as client:
+        found = list(client.webhooks.list())
     if as_json:
-        console.out_json(found)
+        console.out_json({"items": [each.raw for each in found]})
         return
-    rows = [(each["id"], each["url"], _state(each), ",".join(each["events"])) for each in found["items"]]
+    if not console.as_table(as_json):
+        console.out_lines(each.raw for each in found)
+        return
+    rows = [(each.id, each.url or "", _state(each), ",".join(each.events)) for each in found]
     console.out(console.columns(rows, header=("webhook", "address", "state", "events")))
 
 
@@ -68,32 +65,37 @@ def create(
     api_key: ApiKey = "",
 ) -> None:  # fmt: skip
     """Make a webhook: its id and its secret on stdout. The secret is not shown again."""
-    body = {"url": address, "events": list(words(events)), "description": description}
-    _tell(_ask(url, api_key, "POST", "/v1/webhooks", {**body, **({"secret": secret} if secret else {})}), as_json)
+    with client_at(url, api_key) as client:
+        made = client.webhooks.create(address, events=words(events), description=description, secret=secret or None)
+    _tell(made, as_json)
 
 
 @app.command()
 def rotate(id: Id, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """Take another secret; for a day messages carry the signature of the old one, too."""
-    _tell(_ask(url, api_key, "POST", f"/v1/webhooks/{_part(id)}/rotate"), as_json)
+    with client_at(url, api_key) as client:
+        _tell(client.webhooks.rotate(id), as_json)
 
 
 @app.command()
 def enable(id: Id, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """Send to it again."""
-    _print(_ask(url, api_key, "PATCH", f"/v1/webhooks/{_part(id)}", {"enabled": True}), as_json)
+    with client_at(url, api_key) as client:
+        _print(client.webhooks.change(id, enabled=True), as_json)
 
 
 @app.command()
 def disable(id: Id, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """Send nothing more to it."""
-    _print(_ask(url, api_key, "PATCH", f"/v1/webhooks/{_part(id)}", {"enabled": False}), as_json)
+    with client_at(url, api_key) as client:
+        _print(client.webhooks.change(id, enabled=False), as_json)
 
 
 @app.command()
 def delete(id: Id, url: Url = DEFAULT_URL, api_key: ApiKey = "") -> None:
     """Remove a webhook with its deliveries."""
-    _ask(url, api_key, "DELETE", f"/v1/webhooks/{_part(id)}")
+    with client_at(url, api_key) as client:
+        client.webhooks.delete(id)
     console.out(id)
 
 
@@ -102,43 +104,41 @@ def test(id: Id, as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey 
     """Send a test and wait for what comes of it; exit 1 when the receiver did not take it."""
     import time
 
-    found = _ask(url, api_key, "POST", f"/v1/webhooks/{_part(id)}/test")
     until = time.monotonic() + PATIENCE_S
-    while found["status"] == "pending":
-        if time.monotonic() > until:
-            console.say(f"{found['id']} has not been tried yet: does a controller run?")
-            raise typer.Exit(console.TIMED_OUT)
-        time.sleep(0.2)
-        found = _ask(url, api_key, "GET", found["links"]["self"])
-    console.out_json(found) if as_json else console.out(found["id"])
+    with client_at(url, api_key) as client:
+        found = client.webhooks.test(id)
+        while found.status == "pending":
+            if time.monotonic() > until:
+                console.say(f"{found.id} has not been tried yet: does a controller run?")
+                raise typer.Exit(console.TIMED_OUT)
+            time.sleep(0.2)
+            found = client.webhooks.delivery(id, found.id)
+    console.out_json(found.raw) if as_json else console.out(found.id)
     console.say(_line(found)[-1])
-    raise typer.Exit(console.DONE if found["status"] == "delivered" else console.BOARD_FAILED)
+    raise typer.Exit(console.DONE if found.status == "delivered" else console.BOARD_FAILED)
 
 
 @app.command()
 def deliveries(
     id: Id,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
-    as_json: Json = False,
+    as_json: Listing = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = "",
 ) -> None:
     """List what was delivered, or was to be, newest first."""
-    items: list[dict[str, Any]] = []
-    cursor = ""
-    while len(items) < limit:
-        more = f"&cursor={cursor}" if cursor else ""
-        path = f"/v1/webhooks/{_part(id)}/deliveries?limit={min(200, limit - len(items))}{more}"
-        page = _ask(url, api_key, "GET", path)
-        items += page["items"]
-        cursor = page["next_cursor"] or ""
-        if not cursor:
-            break
+    from itertools import islice
+
+    with client_at(url, api_key) as client:
+        found = list(islice(client.webhooks.deliveries(id, page=min(200, limit)), limit))
     if as_json:
-        console.out_json({"items": items, "next_cursor": cursor or None})
+        console.out_json({"items": [each.raw for each in found]})
+        return
+    if not console.as_table(as_json):
+        console.out_lines(each.raw for each in found)
         return
     header = ("delivery", "made (UTC)", "event", "board", "status", "attempts")
-    console.out(console.columns([_line(each) for each in items], header=header))
+    console.out(console.columns([_line(each) for each in found], header=header))
 
 
 @app.command()
@@ -161,9 +161,9 @@ def redeliver(
 
     if bool(delivery) == bool(since):
         raise UsageError("give either a delivery or --since")
-    body = {"delivery": delivery} if delivery else {"since": _millis(since)}
-    found = _ask(url, api_key, "POST", f"/v1/webhooks/{_part(id)}/redeliver", body)
-    console.out_json(found) if as_json else console.out(str(found["redelivered"]))
+    with client_at(url, api_key) as client:
+        count = client.webhooks.redeliver(id, delivery=delivery or None, since=_millis(since) if since else None)
+    console.out_json({"redelivered": count}) if as_json else console.out(str(count))
 
 
 @app.command()
@@ -185,74 +185,39 @@ async def _reseal(data: Data) -> tuple[int, int]:
         return await seal_anew(service.hooks, service.sealer)
 
 
-def _ask(url: str, api_key: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
-    """One request. Raises the error that a problem stands for."""
-    import httpx2
-    import orjson
-
-    from blackboard.errors import StorageUnavailable, UsageError
-
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url!r} is not a service's address", hint="like http://127.0.0.1:8000")
-    headers = {"user-agent": "blackboard-cli", **({"authorization": f"Bearer {api_key}"} if api_key else {})}
-    more = {} if body is None else {"json": body}
-    try:
-        answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=PATIENCE_S, **more)
-    except httpx2.TransportError as error:
-        raise StorageUnavailable(
-            f"no service answers at {url}: {str(error) or type(error).__name__}",
-            hint="start one with `blackboard up`, or name another with --url (or BLACKBOARD_URL)",
-        ) from error
-    try:
-        found = orjson.loads(answer.content or b"{}")
-    except orjson.JSONDecodeError:
-        found = {}
-    if answer.status_code < 400:
-        return dict(found)
-    said = "; ".join(f"{each['pointer']}: {each['detail']}" for each in found.get("errors", ()))
-    said = said or str(found.get("detail") or f"the service answered {answer.status_code}")
-    raise (StorageUnavailable if answer.status_code >= 500 else UsageError)(said)
-
-
-def _part(id: str) -> str:
-    from urllib.parse import quote
-
-    return quote(id, safe="")
-
-
-def _tell(webhook: dict[str, Any], as_json: bool) -> None:
+def _tell(webhook: Webhook, as_json: bool) -> None:
     """A webhook with its secret, which goes to stdout alone, for whoever keeps it."""
     if as_json:
-        console.out_json(webhook)
+        console.out_json(webhook.raw)
         return
-    console.out(webhook["id"])
+    console.out(webhook.id)
     console.say(SECRET)
-    console.out(webhook["secret"])
+    console.out(webhook.secret)
 
 
-def _print(webhook: dict[str, Any], as_json: bool) -> None:
-    console.out_json(webhook) if as_json else console.out(webhook["id"])
+def _print(webhook: Webhook, as_json: bool) -> None:
+    console.out_json(webhook.raw) if as_json else console.out(webhook.id)
     console.say(_state(webhook))
 
 
-def _state(webhook: dict[str, Any]) -> str:
-    if not webhook["enabled"]:
-        return f"disabled: {webhook['reason']}" if webhook.get("reason") else "disabled"
-    if since := webhook.get("failing_since"):
-        return f"failing since {_time(since)}"
-    return f"delivered {_time(webhook['last_delivered'])}" if webhook.get("last_delivered") else "enabled"
+def _state(webhook: Webhook) -> str:
+    if not webhook.enabled:
+        return f"disabled: {webhook.reason}" if webhook.reason else "disabled"
+    if webhook.failing_since:
+        return f"failing since {_time(webhook.failing_since)}"
+    return f"delivered {_time(webhook.last_delivered)}" if webhook.last_delivered else "enabled"
 
 
-def _line(delivery: dict[str, Any]) -> tuple[str, ...]:
+def _line(delivery: Delivery) -> tuple[str, ...]:
     words = [
         f"{each['status']} {each['error']}"
         if each["status"] and each["error"]
         else str(each["status"] or each["error"])
-        for each in delivery["attempts"]
+        for each in delivery.attempts
     ]
-    after = f", next {_time(delivery['next_attempt'])}" if delivery["next_attempt"] else ""
-    board, tried = delivery["board"] or "-", ", ".join(words) + after
-    return delivery["id"], _time(delivery["created"]), delivery["type"], board, delivery["status"], tried
+    after = f", next {_time(delivery.next_attempt)}" if delivery.next_attempt else ""
+    tried = ", ".join(words) + after
+    return delivery.id, _time(delivery.created), delivery.type, delivery.board or "-", delivery.status, tried
 
 
 def _time(at: int) -> str:

@@ -10,11 +10,13 @@ from typing import Any, Unpack
 from blackboard.client import operations as ask
 from blackboard.client.aio.connection import AsyncConnection
 from blackboard.client.aio.handle import AsyncHandle
+from blackboard.client.aio.keys import AsyncKeys
+from blackboard.client.aio.webhooks import AsyncWebhooks
 from blackboard.client.exchange import failure_of
 from blackboard.client.results import Board, Entry, Report
 from blackboard.client.stream import Event
 from blackboard.client.submission import Document, Options, submission
-from blackboard.events import LogRecord
+from blackboard.events import TERMINAL, LogRecord
 
 
 class AsyncBlackboard(AsyncConnection):
@@ -24,6 +26,16 @@ class AsyncBlackboard(AsyncConnection):
     where no service answers. What reads, and a submission, is sent again by itself as `patience` says; other writes never
     are: where nobody knows what became of one, OutcomeUnknown is raised.
     """
+
+    @property
+    def keys(self) -> AsyncKeys:
+        """API keys of the caller's tenant; needs the scope `admin`."""
+        return AsyncKeys(self)
+
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """Who is told of the tenant's boards; needs the scope `admin`."""
+        return AsyncWebhooks(self)
 
     async def submit(
         self,
@@ -75,7 +87,8 @@ class AsyncBlackboard(AsyncConnection):
         (DocumentUnreadable...), and BoardError for a cancelled one.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        async with aclosing(self.follow(ask.events(id), deadline=deadline)) as events:
+        ends = ask.events(id, type=tuple(TERMINAL))
+        async with aclosing(self.follow(ends, deadline=deadline)) as events:
             async for _ in events:
                 pass
         error = failure_of(await self.board(id))
@@ -104,9 +117,22 @@ class AsyncBlackboard(AsyncConnection):
         """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
         await self.send(ask.delete_entry(id, key, if_version))
 
-    def events(self, id: str, *, after: str = "") -> AsyncGenerator[Event, None]:
-        """Every event behind `after`, once, in order, over any number of connections, until the board's end."""
-        return self.follow(ask.events(id), after=after)
+    def events(
+        self,
+        id: str,
+        *,
+        after: str = "",
+        snapshot: bool = False,
+        level: ask.Words = "",
+        source: ask.Words = "",
+        type: ask.Words = "",
+    ) -> AsyncGenerator[Event, None]:
+        """Every event behind `after`, once, in order, over any number of connections, until the board's end.
+
+        `snapshot`: begin with the whole board as it is. `level`, `source`, `type`: only records that touch these levels, are
+        of or about these sources, have these types; the last one in any case.
+        """
+        return self.follow(ask.events(id, snapshot=snapshot, level=level, source=source, type=type), after=after)
 
     async def log(self, id: str) -> list[LogRecord]:
         """All records, notes included."""
@@ -134,7 +160,7 @@ class AsyncBlackboard(AsyncConnection):
 
     async def retry(self, id: str, *, activation: str = "") -> Board:
         """Try again what failed; the board where that happens: a new one if this one has ended. Raises NothingToRetry."""
-        return await self.send(ask.act(id, "retry", {"activation": activation} if activation else None))
+        return await self.send(ask.retry(id, activation))
 
     async def backfill(self, id: str, source: str, *, downstream: bool = False, space: str = "") -> Board:
         """Run one more source, or a newer version of one; the board where that happens. Raises SourcePresent."""

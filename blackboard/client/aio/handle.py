@@ -35,6 +35,6 @@ class AsyncHandle:
         """See AsyncBlackboard."""
         return await self._client.result(self.id, timeout=timeout)
 
-    def events(self, *, after: str = "") -> AsyncGenerator[Event, None]:
+    def events(self, *, after: str = "", snapshot: bool = False) -> AsyncGenerator[Event, None]:
         """See AsyncBlackboard."""
-        return self._client.events(self.id, after=after)
+        return self._client.events(self.id, after=after, snapshot=snapshot)

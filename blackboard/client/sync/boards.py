@@ -14,7 +14,9 @@ from blackboard.client.stream import Event
 from blackboard.client.submission import Document, Options, submission
 from blackboard.client.sync.connection import Connection
 from blackboard.client.sync.handle import Handle
-from blackboard.events import LogRecord
+from blackboard.client.sync.keys import Keys
+from blackboard.client.sync.webhooks import Webhooks
+from blackboard.events import TERMINAL, LogRecord
 
 
 class Blackboard(Connection):
@@ -24,6 +26,16 @@ class Blackboard(Connection):
     where no service answers. What reads, and a submission, is sent again by itself as `patience` says; other writes never
     are: where nobody knows what became of one, OutcomeUnknown is raised.
     """
+
+    @property
+    def keys(self) -> Keys:
+        """API keys of the caller's tenant; needs the scope `admin`."""
+        return Keys(self)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Who is told of the tenant's boards; needs the scope `admin`."""
+        return Webhooks(self)
 
     def submit(
         self,
@@ -75,7 +87,8 @@ class Blackboard(Connection):
         (DocumentUnreadable...), and BoardError for a cancelled one.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        with closing(self.follow(ask.events(id), deadline=deadline)) as events:
+        ends = ask.events(id, type=tuple(TERMINAL))
+        with closing(self.follow(ends, deadline=deadline)) as events:
             for _ in events:
                 pass
         error = failure_of(self.board(id))
@@ -104,9 +117,22 @@ class Blackboard(Connection):
         """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
         self.send(ask.delete_entry(id, key, if_version))
 
-    def events(self, id: str, *, after: str = "") -> Generator[Event, None, None]:
-        """Every event behind `after`, once, in order, over any number of connections, until the board's end."""
-        return self.follow(ask.events(id), after=after)
+    def events(
+        self,
+        id: str,
+        *,
+        after: str = "",
+        snapshot: bool = False,
+        level: ask.Words = "",
+        source: ask.Words = "",
+        type: ask.Words = "",
+    ) -> Generator[Event, None, None]:
+        """Every event behind `after`, once, in order, over any number of connections, until the board's end.
+
+        `snapshot`: begin with the whole board as it is. `level`, `source`, `type`: only records that touch these levels, are
+        of or about these sources, have these types; the last one in any case.
+        """
+        return self.follow(ask.events(id, snapshot=snapshot, level=level, source=source, type=type), after=after)
 
     def log(self, id: str) -> list[LogRecord]:
         """All records, notes included."""
@@ -134,7 +160,7 @@ class Blackboard(Connection):
 
     def retry(self, id: str, *, activation: str = "") -> Board:
         """Try again what failed; the board where that happens: a new one if this one has ended. Raises NothingToRetry."""
-        return self.send(ask.act(id, "retry", {"activation": activation} if activation else None))
+        return self.send(ask.retry(id, activation))
 
     def backfill(self, id: str, source: str, *, downstream: bool = False, space: str = "") -> Board:
         """Run one more source, or a newer version of one; the board where that happens. Raises SourcePresent."""

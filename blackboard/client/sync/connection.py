@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import httpx2
 
-from blackboard.client.address import Address
+from blackboard.client.address import TIMEOUT_S, Address
 from blackboard.client.calls import Call, Paged
 from blackboard.client.exchange import UNLIMITED, UNSENT, answer_of, sent, streamed
 from blackboard.client.patience import Patience, Tries
@@ -28,10 +28,14 @@ class Connection:
         api_key: str | None = None,
         *,
         patience: Patience = Patience(),  # noqa: B008  frozen
+        timeout_s: float = TIMEOUT_S,
         agent: str | None = None,
     ) -> None:
-        """`url`, `api_key`: else BLACKBOARD_URL (http://127.0.0.1:8000) and BLACKBOARD_API_KEY. Raises UsageError."""
-        self._address = Address.of(url, api_key, agent)
+        """`url`, `api_key`: else BLACKBOARD_URL (http://127.0.0.1:8000) and BLACKBOARD_API_KEY. `timeout_s`: of each try.
+
+        Raises UsageError.
+        """
+        self._address = Address.of(url, api_key, agent, timeout_s)
         self._patience = patience
         self._http = httpx2.Client(base_url=self._address.url, limits=UNLIMITED)
 

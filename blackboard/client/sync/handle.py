@@ -35,6 +35,6 @@ class Handle:
         """See Blackboard."""
         return self._client.result(self.id, timeout=timeout)
 
-    def events(self, *, after: str = "") -> Generator[Event, None, None]:
+    def events(self, *, after: str = "", snapshot: bool = False) -> Generator[Event, None, None]:
         """See Blackboard."""
-        return self._client.events(self.id, after=after)
+        return self._client.events(self.id, after=after, snapshot=snapshot)

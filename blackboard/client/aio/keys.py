@@ -1,0 +1,51 @@
+"""API keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from blackboard.client import managing as ask
+from blackboard.client.aio.connection import AsyncConnection
+from blackboard.client.results import Key
+
+
+class AsyncKeys:
+    """`client.keys`. Secrets are told once, by what makes them."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def create(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        tenant: str | None = None,
+        expires_in_s: float | None = None,
+        requests_per_minute: int | None = None,
+    ) -> Key:
+        """A new key with its `secret`; to read, submit and contribute where no scopes are given. Raises Forbidden."""
+        asked = {
+            "name": name,
+            "scopes": None if scopes is None else list(scopes),
+            "tenant": tenant,
+            "expires_in_s": expires_in_s,
+            "requests_per_minute": requests_per_minute,
+        }
+        return await self._connection.send(ask.make_key(asked))
+
+    def list(self, *, tenant: str = "") -> AsyncIterator[Key]:
+        """All keys, oldest first, those that ended within the last 30 days among them."""
+        return self._connection.pages(ask.keys(tenant))
+
+    async def get(self, id: str) -> Key:
+        """One key."""
+        return await self._connection.send(ask.key(id))
+
+    async def rotate(self, id: str, *, overlap_s: float | None = None) -> Key:
+        """Another `secret`; the old one stays good for the overlap, a day if none is given."""
+        return await self._connection.send(ask.rotate_key(id, overlap_s))
+
+    async def revoke(self, id: str) -> None:
+        """It opens nothing any more."""
+        await self._connection.send(ask.revoke_key(id))
