@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,18 +23,25 @@ from controller.fenced import Ledger
 from controller.hearing import RecordOf, RunHearer, caller_of
 from controller.opening import Opener
 
+Refers = Callable[[str, str], Awaitable[bool]]
+"""(board, SHA-256) -> whether the board refers to these bytes."""
 PAID = {contract.Spending, LanguageModel}
 """Who asks for one of these may cost something."""
 
 
 class BlobReader:
-    """`contract.Blobs` for sources."""
+    """`contract.Blobs` for one run: the bytes of the board it runs for, because all tenants' lie in one store.
 
-    def __init__(self, blobs: blob_store.Blobs) -> None:
-        self._blobs = blobs
+    An entry's `sha256` may be what anybody wrote there.
+    """
+
+    def __init__(self, blobs: blob_store.Blobs, board: str, refers: Refers) -> None:
+        self._blobs, self._board, self._refers = blobs, board, refers
 
     async def get(self, sha256: str) -> bytes:
         """See contract.Blobs."""
+        if not await self._refers(self._board, sha256):
+            raise PermanentFailure("the board has no such bytes", hint="only what was submitted with it can be read")
         try:
             return await self._blobs.get(sha256)
         except (blob_store.BlobMissing, blob_store.BlobCorrupt) as error:
@@ -84,6 +91,7 @@ class HandsIn:
         self,
         store: Store,
         blobs: blob_store.Blobs,
+        refers: Refers,
         sources: Sequence[Source],
         services: Mapping[Any, Any],
         opener: Opener | None,
@@ -94,7 +102,9 @@ class HandsIn:
         self._opener = opener
         self._models = models
         self._record = record
-        self._services: dict[Any, Any] = {contract.Blobs: BlobReader(blobs), **services}
+        self._blobs = blobs
+        self._refers = refers
+        self._services: dict[Any, Any] = dict(services)
         for source in sources:
             if source.trusted:
                 self._services.update(settings_of(source))
@@ -105,6 +115,8 @@ class HandsIn:
         """For one activation. Raises StorageError."""
         wanted = set(source.injected.values())
         own = loggers(source.injected, source=source.name, board=board, binding=str(activation.data["binding"]))
+        if contract.Blobs in wanted:
+            own[contract.Blobs] = BlobReader(self._blobs, board, self._refers)
         if contract.Progress in wanted:
             own[contract.Progress] = BoundProgress(self._store, board, activation)
         if contract.Boards in wanted and self._opener is not None:

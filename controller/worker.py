@@ -31,7 +31,7 @@ from blackboard.presence import words_of
 from controller.activation import Run
 from controller.circuit import Circuit
 from controller.fenced import Ledger
-from controller.handing import PAID, HandsIn
+from controller.handing import PAID, HandsIn, Refers
 from controller.hearing import RecordOf
 from controller.inputs import Decoder
 from controller.isolated import Isolation
@@ -62,6 +62,7 @@ class ActivationWorker:
         *,
         store: Store,
         blobs: blob_store.Blobs,
+        refers: Refers,
         queue: Queue,
         pool: ArqRedis,
         tokens: Any,
@@ -82,7 +83,7 @@ class ActivationWorker:
         self._sources = {source.name: source for source in sources}
         self._serves = words_of((source.name, source.version) for source in sources)
         self._slots = dict(slots)
-        self._hands = HandsIn(store, blobs, sources, services, opener, models, record)
+        self._hands = HandsIn(store, blobs, refers, sources, services, opener, models, record)
         self._isolation = isolation
         self._settings = settings
         self._decoder = Decoder(store)

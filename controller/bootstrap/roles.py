@@ -126,6 +126,7 @@ async def start_worker(service: Service, stack: AsyncExitStack) -> None:
     worker = ActivationWorker(
         store=service.store,
         blobs=service.blobs,
+        refers=service.work.refers,
         queue=service.queue,
         pool=ArqRedis(pool_client.connection_pool),
         tokens=tokens,

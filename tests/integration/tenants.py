@@ -24,9 +24,9 @@ async def tenant(place: Door, name: str, scopes: Sequence[str] = OWN, person: st
 
 
 @asynccontextmanager
-async def three(url: str, data: Path, **settings: Any) -> AsyncIterator[tuple[Door, Door, Door]]:
+async def three(url: str, data: Path, *sources: Any, **settings: Any) -> AsyncIterator[tuple[Door, Door, Door]]:
     """Two tenants, and who operates the service for a third."""
-    async with door(url, data, **settings) as place:
+    async with door(url, data, *sources, **settings) as place:
         a, b = await tenant(place, "acme"), await tenant(place, "globex")
         ops = await tenant(place, "house", sorted(SCOPES))
         async with a.client, b.client, ops.client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import httpx2
 import orjson
 import pytest
 
+from blackboard import Blobs, Document, Each, Level, knowledge_source
 from tests.fleet import until
-from tests.integration.elsewhere import SCHEMA, Door
+from tests.integration.elsewhere import SCHEMA, Door, closing, sheets
 from tests.integration.tenants import three
 
 OTHERWISE = {**SCHEMA, "properties": {**SCHEMA["properties"], "iso": {"type": "integer"}}}
@@ -167,3 +169,39 @@ async def test_readiness_names_no_tenants_source(tenants: tuple[Door, Door, Door
 
     await until(known)
     assert "acme" not in (await a.client.get("/readyz")).text
+
+
+class Peek(Level):
+    """What the bytes of a document say."""
+
+    text: str
+
+
+@knowledge_source(attempts=1)
+async def peek(document: Each[Document], blobs: Blobs) -> Peek:
+    """Reads whatever a document is said to be."""
+    return Peek(text=(await blobs.get(document.sha256)).decode())
+
+
+async def test_whoever_knows_a_digest_cannot_have_the_bytes_read(redis_url: str, tmp_path: Path) -> None:
+    async with three(redis_url, tmp_path, sheets, closing, peek) as (a, b, _):
+        boards = [await place.submit(text=text, hold="review") for place, text in ((a, "A's"), (b, "B's"))]
+        outcomes = []
+        for place, board, text in ((a, boards[0], "A's"), (b, boards[1], "B's"), (b, boards[1], "A's")):
+            name = f"d{len(outcomes)}"
+            value = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "kind": "txt", "pages": 1}
+            path = f"/v1/boards/{board}/entries/document/{name}"
+            body = {**value, "media_type": "text/plain"}
+            answer = await place.client.put(path, json=body, headers={"if-none-match": "*"})
+            assert answer.status_code == 201, answer.text
+            outcomes.append(await until(partial(_ran, place, board, name)))
+        assert outcomes[:2] == ["done", "done"]
+        assert outcomes[2].startswith("failed")
+        assert "the board has no such bytes" in outcomes[2]
+        assert sorted((await b.entries(boards[1], "peek")).values(), key=str) == [{"text": "B's"}]
+
+
+async def _ran(place: Door, board: str, name: str) -> str:
+    found = (await place.client.get(f"/v1/boards/{board}/activations")).json()["items"]
+    ends = [each for each in found if each["binding"].endswith(name) and each["status"] in ("done", "failed")]
+    return f"{ends[0]['status']} {ends[0].get('error', '')}".strip() if ends else ""
