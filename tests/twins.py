@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +47,5 @@ if __name__ == "__main__":
     (CLIENT / "sync").mkdir(exist_ok=True)
     for path, text in twins():
         path.write_text(text)
+    for words in (("check", "--fix"), ("format",)):
+        subprocess.run([sys.executable, "-m", "ruff", *words, "--quiet", CLIENT / "sync"], check=True)

@@ -36,6 +36,8 @@ class Options(TypedDict, total=False):
     price: Mapping[str, float]
     budget: Mapping[str, float]
     models: str | Mapping[str, str]
+    callback: str
+    """An address that is told of this board's end."""
 
 
 def submission(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +17,6 @@ from controller.commands.options import (
     BudgetOption,
     Data,
     Deadline,
-    Files,
     Floors,
     Goal,
     Json,
@@ -41,11 +40,16 @@ if TYPE_CHECKING:
 Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Wait at most so long; then exit 4.")
 ]
+Documents = Annotated[list[str], typer.Argument(metavar="FILE|URL...", help="Documents, or their https addresses.")]
+Callback = Annotated[
+    str,
+    typer.Option("--callback", metavar="URL", help="An address that is told of the board's end: see docs/webhooks.md."),
+]
 Action = Annotated[str, typer.Option("--activation", metavar="A", help="Only this activation of an open board.")]
 
 
 def submit(
-    files: Files,
+    documents: Documents,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 if a board fails.")] = False,
     goal: Goal = "",
     sources: Only = "",
@@ -58,12 +62,13 @@ def submit(
     price: PriceOption = "",
     budget: BudgetOption = "",
     models: ModelsOption = "",
+    callback: Callback = "",
     timeout: Timeout = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = "",
 ) -> None:
-    """Send documents to a running service; one board's id a line."""
+    """Send documents to a running service, or their addresses for it to fetch; one board's id a line."""
     asked = {
         "goal": words(goal),
         "sources": words(sources),
@@ -71,28 +76,37 @@ def submit(
         "deadline_s": deadline,
         "priority": priority,
         "hold": "review" if hold else None,
+        "callback": callback or None,
         **policy_json(strategy, floor, budget, price, models),
     }
     client = client_of(url, api_key)
-    code = console.run(_within(timeout, _submit(client, existing(files), asked, wait, as_json)))
+    existing([Path(document) for document in documents if not _is_address(document)])
+    code = console.run(_within(timeout, _submit(client, documents, asked, wait, as_json)))
     raise typer.Exit(code)
 
 
-async def _submit(client: AsyncBlackboard, files: list[Path], asked: dict[str, Any], wait: bool, as_json: bool) -> int:
+def _is_address(document: str) -> bool:
+    return document.startswith(("https://", "http://"))
+
+
+async def _submit(
+    client: AsyncBlackboard, documents: list[str], asked: dict[str, Any], wait: bool, as_json: bool
+) -> int:
     import asyncio
 
     from controller.live import Tracker, painter_for
 
     async with client:
         boards = []
-        for file in files:
-            handle = await client.submit(file, **asked)
+        for document in documents:
+            where: dict[str, Any] = {"url" if _is_address(document) else "document": document}
+            handle = await client.submit(**where, **asked)
             boards.append(handle.id)
             if not wait:
                 console.out_json(handle.submitted.raw) if as_json else console.out(handle.id)
         if not wait:
             return console.DONE
-        trackers = [Tracker(file.name) for file in files]
+        trackers = [Tracker(PurePath(document).name) for document in documents]
         with painter_for(trackers) as painter:
             pairs = zip(boards, trackers, strict=True)
             await asyncio.gather(*(_follow(client, board, tracker, painter) for board, tracker in pairs))

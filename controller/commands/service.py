@@ -246,7 +246,7 @@ def _greet(url: str, service: Service, roles: frozenset[str], *, keys: bool) -> 
     console.say(f"blackboard listens on {url} ({', '.join(sorted(roles))}; {len(service.sources)} sources)")
     if not service.settings.redis_url:
         console.say(f"boards are kept in {service.settings.data_dir}")
-    shown = '-H "Authorization: Bearer $BLACKBOARD_KEY" ' if keys else ""
+    shown = '-H "Authorization: Bearer $BLACKBOARD_API_KEY" ' if keys else ""
     console.say(f"try: curl {shown}-F file=@document.pdf {url}/v1/documents")
     if not keys:
         console.say("no key is asked for: whoever can log in to this machine may do everything")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from blackboard.client.operations import Words
 from blackboard.client.results import Board, Report
 from blackboard.client.stream import Event
 
@@ -35,6 +36,8 @@ class Handle:
         """See Blackboard."""
         return self._client.result(self.id, timeout=timeout)
 
-    def events(self, *, after: str = "", snapshot: bool = False) -> Generator[Event, None, None]:
+    def events(
+        self, *, after: str = "", snapshot: bool = False, level: Words = "", source: Words = "", type: Words = ""
+    ) -> Generator[Event, None, None]:
         """See Blackboard."""
-        return self._client.events(self.id, after=after, snapshot=snapshot)
+        return self._client.events(self.id, after=after, snapshot=snapshot, level=level, source=source, type=type)
