@@ -9,11 +9,12 @@ from starlette.responses import Response
 
 from controller.http.boards import shown
 from controller.http.body import optional, read_options
-from controller.http.door import BoardId, answer, api_of, board_of, caller_of, documented, flag, query
-from controller.http.idempotency import SLUGS, in_turn, made_at, with_key
+from controller.http.door import BoardId, answer, api_of, board_of, caller_of, documented, flag, query, with_headers
+from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardModel, NoOptions
 from controller.http.problems import described
 from controller.http.shadows import SPACE
+from controller.http.waiting import PREFER, waited
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
@@ -30,7 +31,7 @@ DOWNSTREAM = flag("downstream", "On a board that has ended: let what reads its c
         202: {"model": BoardModel, "description": "`Location` names the board where it runs."},
         **described("source-present", "validation-error", "source-unfit", "conflict", *SLUGS),
     },
-    openapi_extra=with_key(documented(DOWNSTREAM, SPACE, **optional(NoOptions))),
+    openapi_extra=with_headers(documented(DOWNSTREAM, SPACE, **optional(NoOptions)), PARAMETER, PREFER),
 )
 async def backfill(request: Request, board: BoardId, source: SourceName) -> Response:
     """A board that has ended stays as it is: the source runs, alone, on a copy of it. An open one gets it added."""
@@ -46,4 +47,5 @@ async def backfill(request: Request, board: BoardId, source: SourceName) -> Resp
                 board, source, caller.person, shadow=shadow, downstream=downstream, tenant=caller.tenant, once=once
             )
             view = await turn.answered() or await board_of(request, place)
-    return answer(shown(view), 202, made_at(view, turn))
+    view, more = await waited(request, view)
+    return answer(shown(view), 202, made_at(view, turn) | more)

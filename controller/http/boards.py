@@ -32,13 +32,15 @@ from controller.http.door import (
     flag,
     query,
     whole,
+    with_headers,
     words,
 )
 from controller.http.etags import etag, unchanged
-from controller.http.idempotency import SLUGS, in_turn, made_at, with_key
+from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions
 from controller.http.problems import CATALOGUE, Problem, described
 from controller.http.reasons import WhyModel
+from controller.http.waiting import PREFER, waited
 from controller.kin import children_of
 from controller.views import BoardView, activation_view
 
@@ -195,7 +197,7 @@ async def approve(request: Request, board: BoardId) -> Response:
         202: {"model": BoardModel, "description": "`Location` names the board where it goes on."},
         **described("nothing-to-retry", "validation-error", *SLUGS),
     },
-    openapi_extra=with_key(optional(RetryOptions)),
+    openapi_extra=with_headers(optional(RetryOptions), PARAMETER, PREFER),
 )
 async def retry(request: Request, board: BoardId) -> Response:
     """On an open board, activations that failed for good run again. A board that has ended is forked."""
@@ -208,7 +210,8 @@ async def retry(request: Request, board: BoardId) -> Response:
         if view is None:
             place = await desk.retry(board, caller.person, options.activation, tenant=caller.tenant, once=once)
             view = await turn.answered() or await board_of(request, place)
-    return answer(shown(view), 202, made_at(view, turn))
+    view, more = await waited(request, view)
+    return answer(shown(view), 202, made_at(view, turn) | more)
 
 
 async def _ask(request: Request, board: str, what: str) -> Response:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from blackboard.egress import Egress
 from controller.desk import Submission
 from controller.http import room
+from controller.http.boards import shown
 from controller.http.body import media_type, read_json, received, too_large, validated
 from controller.http.door import Api, answer, api_of, caller_of, query
 from controller.http.idempotency import PARAMETER, SLUGS, Turn, in_turn, made_at
@@ -25,6 +26,7 @@ from controller.http.problems import Problem, described
 from controller.http.room import check_budget, check_room
 from controller.http.sniff import contradicts, declares_entities
 from controller.http.strict_json import loads
+from controller.http.waiting import PREFER, waited
 from controller.policy import Modes, Policy
 
 router = APIRouter(prefix="/v1", tags=["documents"])
@@ -55,7 +57,7 @@ OBJECTS = ("strategy", "floor", "price", "budget", "models")
         ),
     },
     openapi_extra={
-        "parameters": [PARAMETER],
+        "parameters": [PARAMETER, PREFER],
         "requestBody": {
             "required": True,
             "content": {
@@ -87,7 +89,8 @@ async def submit(request: Request) -> Response:
             document = await _file_document(request, _boundary(request), turn)
         once = turn.once(document.words) if turn.keyed else None
         view = await turn.first() or await api_of(request).desk.submit(replace(document, once=once))
-    return answer(view.show(), 202, {**made_at(view, turn), "Retry-After": "1"})
+    view, more = await waited(request, view)
+    return answer(shown(view), 202, {**made_at(view, turn), **({} if view.ended else {"Retry-After": "1"}), **more})
 
 
 async def _json_document(request: Request, turn: Turn) -> Submission:

@@ -187,6 +187,11 @@ def documented(*known: Parameter[Any], required: str = "", **more: Any) -> dict[
     return {**({"parameters": parameters} if parameters else {}), **more}
 
 
+def with_headers(extra: dict[str, Any], *headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads these headers, too."""
+    return {**extra, "parameters": [*extra.get("parameters", ()), *headers]}
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """A reader of whole numbers, written as people write them."""
 

@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request
 
@@ -127,11 +127,6 @@ def made_at(view: BoardView, turn: Turn) -> dict[str, str]:
     """The headers of an answer that names a board."""
     more = REPLAYED if turn.repeated else {}
     return {"Location": links(view.id)["self"], "ETag": etag(view.revision), **more}
-
-
-def with_key(extra: dict[str, Any]) -> dict[str, Any]:
-    """The `openapi_extra` of a route that takes a key."""
-    return {**extra, "parameters": [*extra.get("parameters", ()), PARAMETER]}
 
 
 async def _hold(store: Store, place: tuple[int, str], nonce: str) -> None:
