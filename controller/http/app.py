@@ -20,6 +20,7 @@ from controller.http import (
     blobs,
     boards,
     capabilities,
+    commits,
     documents,
     entries,
     erasure,
@@ -106,7 +107,7 @@ def create_app(service: Api) -> FastAPI:
     )
     app.state.api = service
     resources = (
-        documents, boards, backfills, report, entries, erasure, events, activations, remote, sources, blobs,
+        documents, boards, backfills, report, entries, commits, erasure, events, activations, remote, sources, blobs,
         spending, capabilities, health, keys, webhooks,
     )  # fmt: skip
     for resource in resources:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from blackboard.events import TYPES
 from controller.http import events
+from controller.http.commits import PersonCommitRequest
 from controller.http.examples import ANSWERS, REQUESTS
 from controller.http.headers import HEADERS, headers_of
 from controller.http.key_models import KeyRequest, RotateRequest
@@ -35,6 +36,7 @@ from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 MODELS: Final[tuple[type[BaseModel], ...]] = (
     Problem, TextDocument, UrlDocument, FileDocument, RetryOptions, NoOptions, Declaration, ClaimRequest, RenewRequest,
     CommitRequest, KeyRequest, RotateRequest, NewWebhook, WebhookChange, RotateOptions, RedeliverOptions, WebhookMessage,
+    PersonCommitRequest,
 )  # fmt: skip
 ANY: Final = (
     "bad-request", "request-timeout", "uri-too-long", "header-fields-too-large", "internal-error", "too-many-connections",

@@ -26,6 +26,7 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "entries.get": "read",
     "entries.put": "contribute",
     "entries.delete": "contribute",
+    "boards.commit": "contribute",
     "activations.claim": "contribute",
     "activations.renew": "contribute",
     "activations.commit": "contribute",
