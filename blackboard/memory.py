@@ -123,6 +123,11 @@ class MemoryStore:
         behind = (int(revision), int(n or 0))
         return [record for record in self._shelf(board).log if (record.revision, record.n) > behind][:count]
 
+    async def tip(self, board: str) -> tuple[int, int]:
+        """See ports.Store."""
+        log = self._shelf(board).log
+        return (log[-1].revision, log[-1].n) if log else (0, 0)
+
     async def projection(self, board: str) -> Board | None:
         """See ports.Store."""
         found = self._shelf(board).board

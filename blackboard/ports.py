@@ -77,6 +77,9 @@ class Store(Protocol):
     async def log(self, board: str, after: str = "0-0", *, count: int | None = None) -> list[LogRecord]:
         """Records behind the stream id `after`, notes included, oldest first; [] when there are none or no board."""
 
+    async def tip(self, board: str) -> tuple[int, int]:
+        """Revision and number of the last record of the log, a note or not; (0, 0) when there is no board."""
+
     async def projection(self, board: str) -> Board | None:
         """The four hashes as they are on the server, read in one step; None when there is no such board."""
 

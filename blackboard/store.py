@@ -147,6 +147,13 @@ class RedisStore:
         found = await self._read(self._of(board).issue(command))
         return [from_stream(id.decode(), wire.pairs(fields)) for id, fields in found]
 
+    async def tip(self, board: str) -> tuple[int, int]:
+        """See ports.Store."""
+        command = ("XREVRANGE", keys.keys_of(board).log, "+", "-", "COUNT", 1)
+        found = await self._read(self._of(board).issue(command))
+        revision, _, n = found[0][0].decode().partition("-") if found else ("0", "-", "0")
+        return int(revision), int(n)
+
     async def projection(self, board: str) -> Board | None:
         """See ports.Store."""
         flat = await self._read(self._of(board).run(doors.projection(keys.keys_of(board))))

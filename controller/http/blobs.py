@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from blackboard.blobs import SHA256, BlobCorrupt, BlobMissing
+from controller.http.caching import caching
 from controller.http.door import Parameter, api_of, board_of, caller_of, documented, query, words
 from controller.http.etags import unchanged_tag
 from controller.http.problems import Problem, described
+from controller.views import BoardView
 
 router = APIRouter(prefix="/v1", tags=["blobs"])
 
@@ -46,13 +48,14 @@ async def get_blob(
     if not board:
         raise Problem("invalid-parameter", "`board` must name a board that refers to the blob.", parameter="board")
     api = api_of(request)
-    if not await api.work.may_read(board, caller_of(request)):
-        await board_of(request, board)
+    if await api.work.may_read(board, caller_of(request)):
+        view = BoardView(board, await api.store.head(board) or {})
+    else:
+        view = await board_of(request, board)
     if not SHA256.match(sha256) or not await api.work.refers(board, sha256):
         raise Problem("not-found")
     headers = {
-        "ETag": f'"{sha256}"',
-        "Cache-Control": "private, max-age=31536000, immutable",
+        **caching(view, sha256),
         "Content-Disposition": f'attachment; filename="{sha256}"',
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from blackboard.board import Board, apply
 from blackboard.entries import Activation, level_of
 from blackboard.errors import UsageError
-from blackboard.events import to_json
 from blackboard.keys import BOARD_ID
 from blackboard.levels import Child
-from blackboard.ports import BoardRow, Store
+from blackboard.ports import BoardRow
 from controller.http.body import optional, read_options
-from controller.http.contents import entries_of
+from controller.http.caching import caching, not_modified
+from controller.http.contents import entries_of, folded_at
 from controller.http.door import (
     BoardId,
     Parameter,
@@ -35,7 +33,7 @@ from controller.http.door import (
     with_headers,
     words,
 )
-from controller.http.etags import etag, unchanged
+from controller.http.etags import etag
 from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions
 from controller.http.problems import CATALOGUE, Problem, described
@@ -110,36 +108,20 @@ async def get_board(request: Request, board: BoardId) -> Response:
     view = await board_of(request, board)
     if at > view.revision:
         raise Problem("invalid-parameter", "`at` lies beyond the board's last revision.", parameter="at")
-    headers = {"ETag": etag(at or view.revision)}
-    if unchanged(request, at or view.revision):
-        return Response(status_code=304, headers=headers)
+    tag = at or view.revision
+    if (same := not_modified(request, view, tag)) is not None:
+        return same
     if not at:
         content = shown(view)
         if "children" in view.head:
             content["children"] = await _children(request, board)
-        return answer(content, 200, headers)
+        return answer(content, 200, caching(view, tag))
     store = api_of(request).store
-    folded = await _fold(store, board, at)
+    folded = await folded_at(store, board, at)
     content = shown(BoardView(board, folded.head))
     content["entries"] = await entries_of(store, folded)
     content["activations"] = [activation_view(Activation.parse(id, stored)) for id, stored in folded.agenda.items()]
-    return answer(content, 200, headers)
-
-
-@router.get(
-    "/boards/{board}/log",
-    operation_id="boards.log",
-    summary="The whole log as JSON Lines",
-    responses={200: {"content": {"application/jsonl": {"schema": {"$ref": "#/components/schemas/BoardEvent"}}},
-                     "description": "One record a line, oldest first."}, **described()},
-    response_class=StreamingResponse,
-)  # fmt: skip
-async def get_log(request: Request, board: BoardId) -> Response:
-    """What `blackboard replay` reads. It ends with the last record there was when it was asked for, or a later one."""
-    query(request)
-    await board_of(request, board)
-    headers = {"Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="{board}.jsonl"'}
-    return StreamingResponse(_lines(api_of(request).store, board), 200, headers, "application/jsonl")
+    return answer(content, 200, caching(view, tag))
 
 
 @router.get(
@@ -264,28 +246,6 @@ async def _below(request: Request, parent: str, before: str, limit: int) -> tupl
         if head and head.get("tenant") == tenant and "opened_by" in head
     ]
     return rows, keys[limit - 1] if len(keys) > limit else ""
-
-
-async def _fold(store: Store, board: str, at: int) -> Board:
-    folded, after = Board(board), "0-0"
-    while folded.revision < at:
-        records = await store.log(board, after, count=PAGE)
-        if not records:
-            raise Problem("not-found")  # removed meanwhile
-        for record in records:
-            if record.revision <= at:
-                apply(folded, record)
-        after = records[-1].id
-    return folded
-
-
-async def _lines(store: Store, board: str) -> AsyncIterator[bytes]:
-    after = "0-0"
-    while records := await store.log(board, after, count=PAGE):
-        yield b"".join(to_json(record) + b"\n" for record in records)
-        after = records[-1].id
-        if len(records) < PAGE:
-            return
 
 
 def _seal_cursor(cursor: str, tenant: str) -> str:

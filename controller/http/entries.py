@@ -12,6 +12,7 @@ from blackboard.entries import LEVEL, NAME, SOURCE, Header
 from blackboard.errors import BoardClosed
 from blackboard.ports import Store
 from controller.http.body import read_json
+from controller.http.caching import caching, not_modified
 from controller.http.contents import entries_of, resolved
 from controller.http.door import (
     BoardId,
@@ -30,13 +31,13 @@ from controller.http.door import (
     whole,
     words,
 )
-from controller.http.etags import etag, expected, unchanged
+from controller.http.etags import etag, expected
 from controller.http.models import EntryList, EntryModel
 from controller.http.problems import Problem, described
 from controller.http.shadows import DIFF, OF_SOURCE, SPACE, shadow_entries, shadow_of
 from controller.pinned import shadow_prefix
 from controller.values import EntryConflict
-from controller.views import entry_view
+from controller.views import BoardView, entry_view
 
 router = APIRouter(prefix="/v1", tags=["entries"])
 
@@ -83,8 +84,8 @@ async def list_entries(request: Request, board: BoardId) -> Response:
     level = given[OF_LEVEL]
     _side_space_only(given, OF_SOURCE, DIFF)
     view = await board_of(request, board)
-    if unchanged(request, view.revision):
-        return Response(status_code=304, headers={"ETag": etag(view.revision)})
+    if (same := not_modified(request, view, view.revision)) is not None:
+        return same
     store = api_of(request).store
     found = await store.projection(board)
     if found is None:
@@ -93,7 +94,11 @@ async def list_entries(request: Request, board: BoardId) -> Response:
         content = await shadow_entries(store, found, level=level, source=given[OF_SOURCE], diff=given[DIFF])
     else:
         content = {"items": await entries_of(store, found, level or None)}
-    return answer({"board": board, "revision": found.revision, **content}, 200, {"ETag": etag(found.revision)})
+    return answer(
+        {"board": board, "revision": found.revision, **content},
+        200,
+        caching(BoardView(board, found.head), found.revision),
+    )
 
 
 @router.get(
@@ -112,7 +117,7 @@ async def get_entry(request: Request, board: BoardId, level: LevelName, name: En
     given = query(request, VERSION, SPACE, OF_SOURCE)
     version = given[VERSION]
     _side_space_only(given, OF_SOURCE)
-    await board_of(request, board)
+    view = await board_of(request, board)
     key = place = _key(level, name)
     store = api_of(request).store
     more: dict[str, str] = {}
@@ -125,10 +130,10 @@ async def get_entry(request: Request, board: BoardId, level: LevelName, name: En
     if found is None or found[1] is None:
         raise Problem("not-found")
     header = Header.parse(found[0])
-    if unchanged(request, header.version):
-        return Response(status_code=304, headers={"ETag": etag(header.version)})
+    if (same := not_modified(request, view, header.version)) is not None:
+        return same
     value = (await resolved(store, [found[1]]))[0]
-    return answer({**entry_view(key, header, value), **more}, 200, {"ETag": etag(header.version)})
+    return answer({**entry_view(key, header, value), **more}, 200, caching(view, header.version))
 
 
 def _side_space_only(given: Given, *parameters: Parameter[Any]) -> None:

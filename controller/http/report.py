@@ -11,9 +11,9 @@ from starlette.responses import Response
 from blackboard.board import Board
 from blackboard.entries import is_rival, is_shadow, level_of
 from blackboard.levels import Report, Upload
+from controller.http.caching import caching, not_modified
 from controller.http.contents import entries_of, resolved
 from controller.http.door import BoardId, answer, api_of, board_of, documented, flag, query
-from controller.http.etags import etag, unchanged
 from controller.http.models import ReportModel
 from controller.http.problems import Problem, described
 from controller.views import BoardView
@@ -42,9 +42,8 @@ async def get_report(request: Request, board: BoardId) -> Response:
     view = await board_of(request, board)
     if not view.ended and not partial:
         raise Problem("report-not-ready", headers={"Retry-After": "1"}, links=view.show()["links"])
-    headers = {"ETag": etag(view.revision)}
-    if unchanged(request, view.revision):
-        return Response(status_code=304, headers=headers)
+    if (same := not_modified(request, view, view.revision)) is not None:
+        return same
     store = api_of(request).store
     found = await store.projection(board)
     if found is None:
@@ -66,7 +65,7 @@ async def get_report(request: Request, board: BoardId) -> Response:
             outcome = view.outcome or {}
             raise Problem("no-report", reason=outcome.get("slug"), links=view.show()["links"])
         content["contributions"] = await _contributions(request, found)
-    return answer(content, 200, {"ETag": etag(view.revision)})
+    return answer(content, 200, caching(view, view.revision))
 
 
 def report_key(board: Board) -> str | None:

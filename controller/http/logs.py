@@ -1,0 +1,57 @@
+"""GET /v1/boards/{id}/log: the whole log as JSON Lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from blackboard.errors import BoardGone
+from blackboard.events import to_json
+from blackboard.ports import Store
+from controller.http.caching import caching, not_modified
+from controller.http.contents import PAGE
+from controller.http.door import BoardId, api_of, board_of, query
+from controller.http.problems import Problem, described
+
+router = APIRouter(prefix="/v1", tags=["boards"])
+
+
+@router.get(
+    "/boards/{board}/log",
+    operation_id="boards.log",
+    summary="The whole log as JSON Lines",
+    responses={
+        200: {
+            "content": {"application/jsonl": {"schema": {"$ref": "#/components/schemas/BoardEvent"}}},
+            "description": "One record a line, oldest first. `ETag` is the last one's id.",
+        },
+        304: {"description": "There is no later record."},
+        **described("invalid-header"),
+    },
+    response_class=StreamingResponse,
+)
+async def get_log(request: Request, board: BoardId) -> Response:
+    """What `blackboard replay` reads. It ends with the last record there was when it was asked for."""
+    query(request)
+    view, store = await board_of(request, board), api_of(request).store
+    tip = await store.tip(board)
+    if tip == (0, 0):
+        raise Problem("not-found")  # removed meanwhile
+    tag = f"{tip[0]}-{tip[1]}"
+    if (same := not_modified(request, view, tag)) is not None:
+        return same
+    headers = {**caching(view, tag), "Content-Disposition": f'attachment; filename="{board}.jsonl"'}
+    return StreamingResponse(_lines(store, board, tip), 200, headers, "application/jsonl")
+
+
+async def _lines(store: Store, board: str, tip: tuple[int, int]) -> AsyncIterator[bytes]:
+    """Raises BoardGone where the board is erased meanwhile: a log that is cut must not look, or be kept, like a whole one."""
+    after = (0, 0)
+    while after < tip:
+        records = await store.log(board, f"{after[0]}-{after[1]}", count=PAGE)
+        if not records:
+            raise BoardGone("the board was erased while its log was read")
+        yield b"".join(to_json(record) + b"\n" for record in records if (record.revision, record.n) <= tip)
+        after = records[-1].revision, records[-1].n
