@@ -98,11 +98,11 @@ async def commit(request: Request, board: BoardId) -> Response:
     await board_of(request, board)
     asked = _asked(validated(PersonCommitRequest, await read_json(request)))
     api, caller = api_of(request), caller_of(request)
-    if not api.desk.levels.keys() >= {level_of(write.key) for write in asked.writes}:
+    if not api.desk.offer.levels(caller.tenant).keys() >= {level_of(write.key) for write in asked.writes}:
         # Somebody may have registered a source for it a moment ago, in another process.
         await api.directory.refresh()
     try:
-        made = await make_commit(api.store, api.desk.levels, board, asked, caller.person)
+        made = await make_commit(api.store, api.desk.offer.levels(caller.tenant), board, asked, caller.person)
     except Refused as error:
         raise Problem(
             "conflict",
