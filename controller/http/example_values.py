@@ -52,6 +52,13 @@ FORK = OPEN | {
     "links": {name: link.replace(BOARD, "7-x2mbdq5h6kqkq4f4xw5jq6nqzv") for name, link in LINKS.items()},
 }
 PAGE = {"number": 1, "text": "Signed in Basel on 6 May 2024."}
+CORRECTED = {
+    "board": BOARD,
+    "revision": 25,
+    "at": 1732190405000,
+    "already": False,
+    "entries": [{"key": PLACE, "version": 2, "changed": True}],
+}
 ENTRY: dict[str, Any] = {
     "key": PLACE,
     "level": "page",

@@ -20,6 +20,12 @@ REQUESTS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "boards.approve": {"application/json": {"nothing": {}}},
     "boards.backfill": {"application/json": {"nothing": {}}},
     "entries.put": {"application/json": {"page": of.PAGE}},
+    "boards.commit": {
+        "application/json": {
+            "correct": {"writes": [{"key": of.PLACE, "value": of.PAGE}], "checks": {of.PLACE: 1}, "id": "8e03978e"},
+            "retract": {"writes": [{"op": "retract", "key": of.PLACE}], "revision": 24},
+        }
+    },
     "activations.claim": {"application/json": {"claim": {"sources": ["dates@1"], "worker": "lab-1", "wait_s": 0}}},
     "activations.renew": {
         "application/json": {
@@ -62,6 +68,7 @@ ANSWERS: Final[Mapping[str, Mapping[int, Any]]] = {
     "boards.report": {200: of.REPORT},
     "entries.list": {200: {"board": of.BOARD, "revision": 24, "items": [of.ENTRY]}},
     "entries.get": {200: of.ENTRY},
+    "boards.commit": {200: of.CORRECTED},
     "entries.put": {200: of.PUT, 201: of.PUT | {"version": 1}},
     "activations.list": {200: {"board": of.BOARD, "revision": 24, "items": [of.RUN]}},
     "activations.claim": {200: of.CLAIM},

@@ -34,7 +34,9 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 LOCATED: Final = frozenset({"201", "202"})
-VERSIONED: Final = frozenset({"documents.submit", "boards.cancel", "boards.approve", "boards.retry", "boards.backfill"})
+VERSIONED: Final = frozenset(
+    {"documents.submit", "boards.cancel", "boards.approve", "boards.retry", "boards.backfill", "boards.commit"}
+)
 """Operations that answer a board with its tag, and cannot be asked for a change of it alone."""
 
 

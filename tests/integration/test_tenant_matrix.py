@@ -233,5 +233,5 @@ async def test_a_route_that_forgets_whose_a_board_is_is_found(
 
     monkeypatch.setattr(boards, "board_of", careless)
     wrong = "\n".join(await walk(a, b, document))
-    assert all(f"{id} board: " in wrong for id in ("boards.get", "boards.log", "boards.why"))
+    assert all(f"{id} board: " in wrong for id in ("boards.get", "boards.why"))
     assert "entries." not in wrong

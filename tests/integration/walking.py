@@ -20,6 +20,7 @@ NAMED_SO = {
 BODIES: Mapping[str, Callable[[Ids], Any]] = {
     "documents.submit": lambda ids: {"text": "x", "sources": ["sheets", ids["source"]], "goal": [ids["level"]]},
     "entries.put": lambda ids: {"iso": "2024-01-01", "page": 9},
+    "boards.commit": lambda ids: {"writes": [{"key": f"{ids['level']}/9", "value": {"iso": "2024-01-01", "page": 9}}]},
     "activations.claim": lambda ids: {"sources": [ids["source"]], "wait_s": 0},
     "activations.renew": lambda ids: {"board": ids["board"], "epoch": 1},
     "activations.commit": lambda ids: {"board": ids["board"], "epoch": 1, "n": 1, "status": "released"},
