@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from blackboard.channel import CHUNK, Channel
+from blackboard.channel import Channel
 from blackboard.messages import Item, Lens, Place, Position, bookmark, place_of
 from blackboard.ports import Store
+from blackboard.ring import CHUNK
 from blackboard.tap import Tap
 
 MOST_RECORDS = 128

@@ -121,6 +121,7 @@ ONCE = Script("once", ("once",), ("nonce", "ttl_ms"))
 DEPART = Script("depart", ("flight",), ("board", "limit", "keep_ms"))
 HOLD = Script("hold", ("lease",), ("holder", "ttl_ms"))
 RELEASE = Script("release", ("lease",), ("holder",))
+HOLDS = Script("holds", ("activity",), ("cursor",))
 WIDEN = Script("widen", ("partitions",), ("count",))
 ATTEND = Script("attend", ("present", "served"), ("worker", "ttl_ms", "serves"))
 REGISTER = Script("register", ("sources",), ("edition", "source", "text"))
@@ -133,7 +134,7 @@ KEEP_KEY = Script(
 
 SCRIPTS = (
     COMMIT, CLAIM, RENEW, RETIRE, DOOM, UNDOOM, ADOPT, PROJECTION, ENTRY, DUE, SNOOZE, ONCE, DEPART, HOLD, RELEASE,
-    WIDEN, ATTEND, REGISTER, ADMIT, KEEP_KEY,
+    HOLDS, WIDEN, ATTEND, REGISTER, ADMIT, KEEP_KEY,
 )  # fmt: skip
 
 
@@ -235,6 +236,11 @@ def hold(lease: str, *, holder: str, ttl_ms: int) -> Call:
 def release(lease: str, *, holder: str) -> Call:
     """Answers 1 or 0."""
     return RELEASE.of(lease, holder)
+
+
+def holds(activity: str, *, cursor: str) -> Call:
+    """Answers 1 or 0."""
+    return HOLDS.of(activity, cursor)
 
 
 def widen(partitions: str, *, count: int) -> Call:

@@ -11,22 +11,22 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from blackboard.behind import Behind
-from blackboard.channel import MOST_BYTES, Channel, Lag
+from blackboard.channel import Channel
 from blackboard.errors import BoardGone, StorageError
 from blackboard.events import ENDED
 from blackboard.following import BLOCK_MS, Follower
 from blackboard.messages import PLAIN, START, Lens, Place, Position, position_of, progress_of, state_of
+from blackboard.outage import Patience
 from blackboard.ports import Change, Store
+from blackboard.ring import MOST_BYTES, Lag
 from blackboard.snapshots import Snapshots, holds
 from blackboard.tap import Tap
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from blackboard.tenants import TenantFeed
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,13 @@ class Feed:
         self._behind = Behind(store)
         self._follower = Follower(store, self._taps, self._changed)
         self._stop_listening: Callable[[], None] | None = None
-        self.finished = False  # whether it was told to end
+        self._patiently = Patience()
+        self.tenants = TenantFeed(store, ping_s=ping_s)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was told to end."""
+        return self._patiently.over
 
     async def start(self) -> None:
         """Begin to follow. Idempotent."""
@@ -66,8 +72,9 @@ class Feed:
 
     def finish(self) -> None:
         """End every stream now, where it stands; later ones are empty. Watchers resume elsewhere."""
-        self.finished = True
+        self._patiently.over = True
         self._follower.stop()
+        self.tenants.finish()
         for channel in self._channels():
             channel.wake()
 
@@ -79,6 +86,7 @@ class Feed:
             self._stop_listening = None
         self._taps.clear()
         self._behind.close()
+        await self.tenants.close()
         while self._tasks:
             self._sweep()
             await asyncio.wait(self._tasks, timeout=0.1)
@@ -115,7 +123,7 @@ class Feed:
             return
         tap = self._join(board, position)
         channel = tap.channel(lens)
-        channel.watchers += 1
+        channel.readers += 1
         try:
             async with aclosing(self._watch(tap, channel, position, lag or Lag())) as chunks:
                 async for chunk in chunks:
@@ -190,8 +198,8 @@ class Feed:
 
     def _leave(self, tap: Tap, channel: Channel) -> None:
         self.watchers -= 1
-        channel.watchers -= 1
-        if channel.watchers == 0:
+        channel.readers -= 1
+        if channel.readers == 0:
             tap.channels.pop(channel.lens, None)
         if not tap.channels and self._taps.get(tap.board) is tap:
             del self._taps[tap.board]
@@ -282,18 +290,6 @@ class Feed:
                 refreshed = now
                 for tap in self._taps.values():
                     self._fetch(tap)
-
-    async def _patiently(self, call: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
-        """Again until the storage answers: a stream that has begun outlives an outage."""
-        pause = 0.05
-        while True:
-            try:
-                return await call(*given, **named)
-            except StorageError:
-                if self.finished:
-                    raise
-                await asyncio.sleep(random.uniform(0, pause))
-                pause = min(pause * 2, 2.0)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

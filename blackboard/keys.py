@@ -62,6 +62,7 @@ key                        type    holds                                        
 `bb:{access}:flight:<tenant>` zset  a tenant's boards under way -> when counted, ms     members: until they have ended and
                                    there is no room left; 40 days
 `bb:{access}:<kind>:<name>` see controller.limits
+`bb:{access}:pepper:cursors` string what tenants' streams seal their ids with         for ever
 `bb:{access}:streams:<who>` hash   process -> how many streams a key or tenant has   30 s after the last was said
                                    open there, and until when that counts, ms
 `bb:{hooks}:<kind>:<name>`  see controller.webhooks: webhooks until they are deleted, deliveries for 14 days

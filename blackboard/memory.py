@@ -52,6 +52,7 @@ class MemoryStore:
         """Blobs that were removed: how often, and until when that is of interest."""
         self._present: dict[tuple[str, ...], int] = {}
         self._served: dict[str, int] = {}
+        self._secrets: dict[str, bytes] = {}
         self._listeners: list[Listener] = []
         self.refused: Counter[tuple[str, str]] = Counter()
         self._watchers: dict[str, set[asyncio.Queue[bytes]]] = {}
@@ -66,12 +67,15 @@ class MemoryStore:
 
     def _logged(self, board: str, record: LogRecord) -> None:
         changes = self._changes.setdefault(keys.partition_of(board), [])
-        changes.append(Change(f"{len(changes) + 1}-0", board, record.revision, record.type))
+        changes.append(Change(f"{len(changes) + 1}-0", board, record.revision, record.type, self._tenant(board)))
         self._changed.set()
         self._changed = asyncio.Event()
         if not record.is_note:
             for listener in tuple(self._listeners):
                 listener(board, record)
+
+    def _tenant(self, board: str) -> str:
+        return self._shelves[board].board.head.get("tenant", "")
 
     async def commit(self, board: str, commit: Commit) -> Answer:
         """See ports.Store."""
@@ -265,6 +269,18 @@ class MemoryStore:
     async def examine(self) -> list[str]:
         """See ports.Store."""
         return []
+
+    async def activity_holds(self, cursors: Mapping[int, str]) -> bool:
+        """See ports.Store."""
+        return all(int(at.partition("-")[0]) <= len(self._changes.get(p, ())) for p, at in cursors.items())
+
+    async def spread(self) -> int:
+        """See ports.Store."""
+        return self.partitions
+
+    async def secret(self, name: str) -> bytes:
+        """See ports.Store."""
+        return self._secrets.setdefault(name, secrets.token_bytes(32))
 
     async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
         """See ports.Store."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -28,12 +28,13 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of a partition's activity: which board took which revision with which type of record."""
+    """One line of a partition's activity: which board of whom took which revision with which type of record."""
 
     cursor: str
     board: str
     revision: int
     type: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,15 @@ class Store(Protocol):
 
     async def examine(self) -> list[str]:
         """What is doubtful about the server, in words. Raises ServerUnfit where it would lose boards."""
+
+    async def activity_holds(self, cursors: Mapping[int, str]) -> bool:
+        """Whether everything behind each partition's cursor is still there: the server never tells of a gap."""
+
+    async def spread(self) -> int:
+        """The largest number of partitions there ever was."""
+
+    async def secret(self, name: str) -> bytes:
+        """The same random bytes for all processes of this server, drawn when somebody first asks."""
 
     async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
         """Take or keep a named lease (a partition's controller); False when somebody else has it."""

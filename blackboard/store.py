@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -255,6 +256,21 @@ class RedisStore:
     async def examine(self) -> list[str]:
         """See ports.Store."""
         return await examine(self._blocking)
+
+    async def activity_holds(self, cursors: Mapping[int, str]) -> bool:
+        """See ports.Store."""
+        asked = (self._read(self.line(p).run(doors.holds(keys.activity(p), cursor=at))) for p, at in cursors.items())
+        return all(await asyncio.gather(*asked))
+
+    async def spread(self) -> int:
+        """See ports.Store."""
+        return int(await self._read(self.line(0).run(doors.widen(keys.PARTITIONS, count=self.partitions))))
+
+    async def secret(self, name: str) -> bytes:
+        """See ports.Store."""
+        key = keys.access("pepper", name)
+        await self._read(self.line(0).issue(("SET", key, secrets.token_bytes(32), "NX")))
+        return bytes(await self._read(self.line(0).issue(("GET", key))))
 
     async def hold(self, lease: str, holder: str, ttl_ms: int) -> bool:
         """See ports.Store."""

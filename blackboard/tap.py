@@ -68,4 +68,4 @@ class Tap:
         """Nothing follows: the board is no more."""
         self.ended = True
         for channel in self.channels.values():
-            channel.end()
+            channel.finish()

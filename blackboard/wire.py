@@ -120,8 +120,8 @@ def due_of(flat: Sequence[bytes]) -> list[Due]:
 
 
 def changes_of(rows: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Change]:
-    """Records of a partition's activity, whose fields are b, r, t in this order."""
-    return [Change(id.decode(), f[1].decode(), int(f[3]), f[5].decode()) for id, f in rows]
+    """Records of a partition's activity, whose fields are b, r, t, n in this order; the first ones had no n."""
+    return [Change(id.decode(), f[1].decode(), int(f[3]), f[5].decode(), b"".join(f[7:8]).decode()) for id, f in rows]
 
 
 def page_commands(

@@ -7,7 +7,7 @@ local head, entries, values, agenda, leases, log, activity, due = unpack(KEYS)
 local board, activation, nonce, lease_ms, worker, body_first, body_lost = unpack(ARGV)
 
 local ENDED = { completed = true, failed = true, cancelled = true }
-local state = redis.call('HMGET', head, 'revision', 'status', 'incarnation')
+local state = redis.call('HMGET', head, 'revision', 'status', 'incarnation', 'tenant')
 if not state[1] then return { 'gone' } end
 if ENDED[state[2]] then return { 'closed' } end
 local record = redis.call('HGET', agenda, activation)
@@ -89,5 +89,6 @@ redis.call('ZADD', due, expiry, board .. '|' .. activation)
 redis.call('HSET', head, 'revision', revision)
 redis.call('XADD', log, revision .. '-0', 'type', 'activation.claimed', 'by', worker, 'at', now, 'inc', state[3],
   'epoch', epoch, 'body', lost and body_lost or body_first, 'a:' .. activation, record)
-redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', 'activation.claimed')
+redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', 'activation.claimed',
+  'n', state[4] or '')
 return { 'claimed', state[3], revision, now, record, lost and 1 or 0, reads, wrote }

@@ -36,8 +36,8 @@ if remembered and remembered[1] then return 'already|' .. remembered[1] end
 
 local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
-local state = redis.call('HMGET', head, 'revision', 'status', 'incarnation')
-local revision, status, incarnation = state[1] or '0', state[2] or '', state[3] or ''
+local state = redis.call('HMGET', head, 'revision', 'status', 'incarnation', 'tenant')
+local revision, status, incarnation, tenant = state[1] or '0', state[2] or '', state[3] or '', state[4] or ''
 
 local function answer(word, lines)
   table.insert(lines, 1, word .. '|' .. revision .. '|' .. now .. '|' .. incarnation)
@@ -57,7 +57,8 @@ local function refuse(word, mismatches)
     redis.call('XADD', log, revision .. '-*', 'type', 'contribution.refused', 'by', by, 'commit', commit, 'at', now,
       'inc', incarnation, 'epoch', epoch,
       'body', '{"refused":"' .. word .. '","type":"' .. type_ .. '","mismatches":[' .. table.concat(shown, ',') .. ']}')
-    redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', 'contribution.refused')
+    redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', 'contribution.refused',
+      'n', tenant)
   end
   return text
 end
@@ -260,6 +261,7 @@ end
 local ended = false
 for _, field in ipairs(head_fields) do
   if field[1] == 'incarnation' then incarnation = field[2] end
+  if field[1] == 'tenant' then tenant = field[2] end
   if field[1] == 'status' and ENDED[field[2]] then ended = true end
 end
 if create == '1' then table.insert(head_fields, { 'created', now }) end
@@ -334,7 +336,7 @@ else
   for _, part in ipairs(changes) do record[#record + 1] = part end
 end
 redis.call('XADD', log, revision .. '-0', unpack(record))
-redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', type_)
+redis.call('XADD', activity, 'MAXLEN', '~', 10000, '*', 'b', board, 'r', revision, 't', type_, 'n', tenant)
 
 if nonce then redis.call('SET', once, table.concat({ 'done', fingerprint, board, revision }, '|'), 'PX', keep_ms) end
 

@@ -21,6 +21,7 @@ from controller.http import (
     boards,
     capabilities,
     commits,
+    dashboards,
     documents,
     entries,
     erasure,
@@ -108,8 +109,8 @@ def create_app(service: Api) -> FastAPI:
     )
     app.state.api = service
     resources = (
-        documents, boards, backfills, report, entries, commits, logs, erasure, events, activations, remote, sources,
-        blobs, spending, capabilities, health, keys, webhooks,
+        documents, boards, backfills, report, entries, commits, logs, erasure, events, dashboards, activations, remote,
+        sources, blobs, spending, capabilities, health, keys, webhooks,
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from blackboard.channel import Lag
 from blackboard.entries import LEVEL
 from blackboard.errors import UsageError
 from blackboard.events import TYPES
 from blackboard.messages import PROGRESS, Lens, Position
-from controller.http.door import BoardId, Given, Parameter, api_of, board_of, caller_of, documented, flag, query
+from blackboard.ring import Lag
+from controller.http.door import BoardId, Given, Parameter, api_of, board_of, documented, flag, query
 from controller.http.problems import Problem, described
 from controller.http.streaming import LiveStream, wants_lines
+from controller.http.streams import LAST_EVENT_ID, admit_stream, last_event_id, message_schema, several_of
 from controller.views import BoardView
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
-MOST_STREAMS = 12_000
-"""Open streams of one process."""
-MOST_WORDS = 50
 WHO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}\Z")
-
-
-def several(known: Callable[[str], Any], meaning: str) -> Callable[[str], frozenset[str]]:
-    """A reader of words with commas between them."""
-
-    def read(text: str) -> frozenset[str]:
-        found = text.split(",")
-        if len(found) > MOST_WORDS or not all(map(known, found)):
-            raise ValueError(f"must be one or more of {meaning}, with commas between them")
-        return frozenset(found)
-
-    return read
-
-
-def several_of(name: str, known: Callable[[str], Any], meaning: str, example: str, about: str) -> Parameter[Any]:
-    """A parameter that is a list of words."""
-    schema = {"type": "string", "examples": [example]}
-    return Parameter(name, several(known, meaning), frozenset(), schema, about)
 
 
 AFTER = Parameter(
@@ -74,29 +53,6 @@ TYPE_IS = several_of(
     "contribution.committed",
     "Records of these types.",
 )
-LAST_EVENT_ID = {
-    "name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"},
-    "description": "The id of the last event you saw.",
-}  # fmt: skip
-
-
-def message_schema(event: str) -> dict[str, Any]:
-    """The `content` of a stream whose messages carry this schema."""
-    data = {"$ref": f"#/components/schemas/{event}"}
-    id, name = {"type": "string"}, {"type": "string"}
-    encoded = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
-    return {
-        "text/event-stream": {
-            "itemSchema": {"type": "object", "properties": {"id": id, "event": name, "data": encoded}}
-        },
-        "application/x-ndjson": {
-            "itemSchema": {
-                "type": "object",
-                "required": ["event"],
-                "properties": {"id": id, "event": name, "data": data},
-            }
-        },
-    }
 
 
 @router.get(
@@ -138,28 +94,6 @@ async def watch(request: Request, board: BoardId) -> Response:
     chunks = feed.subscribe(board, after, lens=lens, snapshot=given[SNAPSHOT], head=dict(view.head), lag=lag)
     reason = lambda: "shutdown" if feed.finished else "finished"  # noqa: E731
     return LiveStream(chunks, reason, lines=lens.lines, lag=lag, left=left)
-
-
-async def admit_stream(request: Request) -> Callable[[], None]:
-    """Count one more stream of this process and of the caller's key; what to call when it has ended.
-
-    Raises Problem stopping or too-many-streams, StorageError.
-    """
-    api = api_of(request)
-    if api.feed.finished:
-        raise Problem("stopping", headers={"Retry-After": "1", "Connection": "close"})
-    if api.streams.here >= MOST_STREAMS:
-        raise Problem("too-many-streams", headers={"Retry-After": "5"})
-    caller = caller_of(request)
-    return await api.streams.open(caller.key or f"tenant:{caller.tenant}")
-
-
-def last_event_id(request: Request) -> str:
-    """The header, "" where there is none. Raises Problem invalid-last-event-id when there are several."""
-    given = request.headers.getlist("last-event-id")
-    if len(given) > 1:
-        raise Problem("invalid-last-event-id")
-    return given[0] if given else ""
 
 
 def _position(request: Request, given: Given) -> Position | None:
@@ -208,6 +142,19 @@ def event_schema(kinds: list[str]) -> dict[str, Any]:
     for kind, name in names.items():
         own = {"type": "object", "required": ["type"], "properties": {"type": {"const": kind}}}
         schemas[name] = {"allOf": [{"$ref": "#/components/schemas/LogRecord"}, own]}
+    schemas["TenantEvent"] = {
+        "type": "object",
+        "description": "A change, or (`boards.snapshot`, `reset`) the boards that are open.",
+        "properties": {
+            "board": {"type": "string"},
+            "revision": {"type": "integer"},
+            "type": {"type": "string"},
+            "status": {"type": "string", "enum": ["open", "completed", "failed", "cancelled"]},
+            "at": {"type": "integer", "description": "Milliseconds since 1970."},
+            "boards": {"type": "array", "items": {"type": "object"}},
+            "complete": {"type": "boolean", "description": "Whether these are all that are open."},
+        },
+    }
     schemas["BoardEvent"] = {
         "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in names.values()],
         "discriminator": {

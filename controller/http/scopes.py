@@ -14,6 +14,7 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "boards.log": "read",
     "boards.why": "read",
     "boards.events": "read",
+    "events.watch": "read",
     "boards.report": "read",
     "boards.calls": "read",
     "activations.list": "read",

@@ -11,8 +11,8 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from blackboard.channel import Lag
 from blackboard.messages import closing
+from blackboard.ring import Lag
 
 RETRY_MS = (2000, 6000)
 """How soon clients come back, drawn for each so that they do not all come at once."""

@@ -22,6 +22,7 @@ ONE_KEY = {
     "depart",
     "hold",
     "release",
+    "holds",
     "widen",
     "attend",
     "register",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blackboard import channel as channels
+from blackboard import ring as rings
 from blackboard.blobs import Blobs
 from blackboard.channel import Channel
 from blackboard.entries import Commit
@@ -100,7 +100,7 @@ async def test_data_is_the_record(store: Store, feed: Feed) -> None:
 async def test_a_watcher_that_is_left_behind_reads_the_log(
     store: Store, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "MOST_MESSAGES", 8)
+    monkeypatch.setattr(rings, "MOST_MESSAGES", 8)
     board = await new_board(store)
     slow = feed.subscribe(board)
     first = await anext(slow)
@@ -116,8 +116,8 @@ async def test_a_watcher_that_is_left_behind_reads_the_log(
 
 
 async def test_what_waits_is_joined_and_bounded(store: Store, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels, "MOST_BYTES", 20_000)
-    monkeypatch.setattr(channels, "CHUNK", 5_000)
+    monkeypatch.setattr(rings, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(rings, "CHUNK", 5_000)
     board = await new_board(store)
     slow = feed.subscribe(board)
     chunks = [await anext(slow)]

@@ -20,8 +20,8 @@ from blackboard.embedded import start_server
 from blackboard.errors import StorageUnavailable
 from blackboard.memory import MemoryStore
 from blackboard.store import RedisStore, open_store
-from controller.http import events as door
 from controller.http import streaming
+from controller.http import streams as door
 from controller.http.streaming import RETRY_MS
 from tests.integration.serving import Event, Served, parse, serving, watch
 from tests.making import end, person, put, until
