@@ -29,6 +29,7 @@ from controller.quotas import BoardQuota, counted
 from controller.retry import UPLOAD, anew, failed_for_good, fork
 from controller.settings import Settings
 from controller.submission import Submission as Submission
+from controller.tracing import traced
 from controller.values import (
     FIXED,
     EntryConflict,
@@ -152,6 +153,7 @@ class Desk:
             "sources": orjson.dumps(sources).decode(),
             **self._aside(document),
             **self._interest.stamp(document.tenant),
+            **traced(),
             "policy": document.policy.text(),
             "filename": document.filename or "",
             "priority": document.priority,
@@ -266,7 +268,8 @@ class Desk:
         tenant = old.head.get("tenant", "")
         today = {name: source.version for name, source in self.offer.sources(tenant).items()}
         board = self._new_id(tenant, once)
-        commit = replace(fork(old, today, today, by, due=self._due(old.head)), once=once)
+        made = fork(old, today, today, by, due=self._due(old.head))
+        commit = replace(made, head={**made.head, **traced()}, once=once)
         async with counted(self.quota, tenant, board):
             _settled(await self._store.commit(board, commit))
         return board

@@ -18,6 +18,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from blackboard import keys
 from blackboard.contract import Source
@@ -310,6 +311,8 @@ class Controller:
         task.add_done_callback(self._turning.discard)
 
     async def _turn(self, board: str, desk: Desk, fresh: bool) -> None:
+        clear_contextvars()  # those of whoever brought the news
+        bind_contextvars(board=board)
         try:
             ended = await self._turns.take(board, desk, fresh=fresh, now=self._now)
             if desk.plan is not None and has_kin(desk.plan):

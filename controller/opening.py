@@ -30,6 +30,7 @@ from controller.kin import BY_PARENT, children_of
 from controller.policy import Policy, policy_of
 from controller.retry import UPLOAD
 from controller.settings import Settings
+from controller.tracing import traced
 from controller.values import InvalidValue
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?\Z")
@@ -191,6 +192,7 @@ class Openings:
             "depth": str(_depth(parent) + 1),
             "top": _top(parent),
             "lineage": ",".join(_lineage(parent)),
+            **traced(),
         }
         commit = Commit(
             type="board.created",

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import structlog
 from arq import ArqRedis
+from structlog.contextvars import bind_contextvars
 
 from blackboard import blobs as blob_store
 from blackboard.contract import Source
@@ -39,6 +40,7 @@ from controller.opening import Opener
 from controller.push import PushWorker
 from controller.queue import CLASSES, Job, Queue, Wake, queue_name
 from controller.settings import Settings
+from controller.tracing import Runs
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +76,7 @@ class ActivationWorker:
         opener: Opener | None = None,
         models: Models | None = None,
         record: RecordOf | None = None,
+        spans: Runs | None = None,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
@@ -85,6 +88,7 @@ class ActivationWorker:
         self._slots = dict(slots)
         self._hands = HandsIn(store, blobs, refers, sources, services, opener, models, record)
         self._isolation = isolation
+        self._spans = spans
         self._settings = settings
         self._decoder = Decoder(store)
         self._running: dict[tuple[str, str], _Running] = {}
@@ -186,6 +190,8 @@ class ActivationWorker:
             # It left its queue as the worker stopped.
             await self._wake_another(source, board, activation)
             return
+        # This task's alone: whatever is logged on its behalf names them.
+        bind_contextvars(board=board, activation=activation)
         self._claims += 1
         nonce = f"{self.name}-{self._claims}"
         claimed = await self._store.claim(
@@ -209,7 +215,7 @@ class ActivationWorker:
                 await self._give_back(run)
             else:
                 run.services = await self._hands.of_run(source, board, claimed.activation, spent)
-                await run.execute()
+                await self._execute(run)
         except asyncio.CancelledError:
             if running.reason is None:
                 raise
@@ -221,6 +227,15 @@ class ActivationWorker:
             log.warning("activation.unfinished", board=board, activation=activation, error=str(error))
         finally:
             del self._running[board, activation]
+
+    async def _execute(self, run: Run) -> None:
+        if self._spans is None:
+            await run.execute()
+            return
+        activation, source = run.activation, run.source
+        names = (source.name, str(activation.data["version"]))
+        async with self._spans.running(run.board, activation.id, *names, activation.epoch) as ended:
+            ended(await run.execute())
 
     async def _give_back(self, run: Run) -> None:
         try:

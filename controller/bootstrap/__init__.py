@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from blackboard.contract import Source
 from blackboard.levels import Report
@@ -11,6 +12,9 @@ from controller.bootstrap.assembling import assemble, condition_of
 from controller.bootstrap.roles import follow_sources, follow_webhooks, start_controller, start_worker
 from controller.bootstrap.service import Service
 from controller.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 __all__ = ["ALL_ROLES", "Service", "condition_of", "open_service", "render"]
 
@@ -31,14 +35,16 @@ async def open_service(
     roles: frozenset[str] = ALL_ROLES,
     sources: Sequence[Source] | None = None,
     remote: bool = True,
+    traces: TracerProvider | None = None,
 ) -> AsyncIterator[Service]:
     """Run the roles asked for until the block ends; leaving it drains.
 
-    `sources`: instead of the ones installed; `remote`: whether new boards include those registered over HTTP. Raises
-    ServerUnfit, StorageUnavailable, ContractError.
+    `sources`: instead of the ones installed; `remote`: whether new boards include those registered over HTTP;
+    `traces`: what spans are made by. Raises ServerUnfit, StorageUnavailable, ContractError.
     """
     async with AsyncExitStack() as stack:
         service = await assemble(settings, stack, sources)
+        service.traces = traces
         await follow_sources(service, stack, remote=remote)
         if roles & {"api", "controller"}:
             await follow_webhooks(service, stack)

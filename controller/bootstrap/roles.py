@@ -94,6 +94,7 @@ async def start_worker(service: Service, stack: AsyncExitStack) -> None:
     from controller.isolated import Isolation
     from controller.opening import Opener
     from controller.recording import recorder
+    from controller.tracing import Runs
     from controller.worker import ActivationWorker
     from knowledge_sources.llm.fleet import open_gateway
     from knowledge_sources.ocr import OcrSettings
@@ -111,7 +112,7 @@ async def start_worker(service: Service, stack: AsyncExitStack) -> None:
     local = service.directory.local
     chosen = [source for source in local if not settings.only or source.name in settings.only]
     gateway = await stack.enter_async_context(
-        open_gateway(service.asked, service.store.line(0), service.store.reads, service.blobs)
+        open_gateway(service.asked, service.store.line(0), service.store.reads, service.blobs, traces=service.traces)
     )
     unknown = set(settings.only) - {source.name for source in local}
     if unknown or not chosen:
@@ -142,6 +143,7 @@ async def start_worker(service: Service, stack: AsyncExitStack) -> None:
         opener=Opener(service.store, service.blobs, service.desk, settings),
         models=gateway,
         record=recorder(service.store, service.blobs),
+        spans=None if service.traces is None else Runs(service.traces, service.store.head),
     )
     service.worker = worker
     service.queue.attach(worker)

@@ -32,6 +32,8 @@ from controller.webhooks.storage import HookStore
 from knowledge_sources.llm.settings import ModelSettings
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from controller.loop import Controller
     from controller.worker import ActivationWorker
 
@@ -65,6 +67,8 @@ class Service:
     hooks: HookStore
     sealer: Sealer
     steps: Steps
+    traces: TracerProvider | None = None
+    """What spans are made by; None: nobody wants any."""
     controller: Controller | None = None
     worker: ActivationWorker | None = None
     metrics: Metrics = field(init=False)

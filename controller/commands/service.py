@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import socket
 
     from fastapi import FastAPI
+    from opentelemetry.trace import TracerProvider
 
     from controller.bootstrap import Service
     from controller.http.server import Server
@@ -110,11 +111,22 @@ def _check_only(settings: Settings) -> None:
 async def _run(settings: Settings, roles: frozenset[str]) -> None:
     import asyncio
 
-    from controller.bootstrap import open_service
+    from controller.bootstrap.exporting import open_traces
 
     stop = asyncio.Event()
     _on_signals(stop)
-    async with open_service(settings, roles=roles - {"api"}) as service:
+    with open_traces(_name(roles)) as traces:
+        await _serve(settings, roles, traces, stop)
+
+
+def _name(roles: frozenset[str]) -> str:
+    return "up" if len(roles) > 1 else next(iter(roles))
+
+
+async def _serve(settings: Settings, roles: frozenset[str], traces: TracerProvider | None, stop: asyncio.Event) -> None:
+    from controller.bootstrap import open_service
+
+    async with open_service(settings, roles=roles - {"api"}, traces=traces) as service:
         # What is here now stays: looking through it again and again made control cost more as boards grew.
         gc.collect()
         gc.freeze()

@@ -10,11 +10,13 @@ import time
 from typing import Final
 
 import structlog
+from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from controller.access import Caller
 from controller.measures import Histogram
+from controller.tracing import follow, traceparent_of
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class AccessLog:
         id = scope["request_id"] = f"{random.getrandbits(96):024x}"
         clear_contextvars()
         bind_contextvars(request_id=id)
+        follow(traceparent_of(trace.get_current_span()) or _sent(scope))
         began = time.perf_counter()
         status, first = 0, 0.0
 
@@ -63,6 +66,11 @@ class AccessLog:
             return  # whoever set up no log, a benchmark or a script, is not to find its own output filled
         tell = log.debug if route in QUIET else log.info
         tell("request", method=method, route=route, status=status or 499, ms=round(seconds * 1000, 2), **who(scope))
+
+
+def _sent(scope: Scope) -> str:
+    """The trace that the client says this belongs to."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), "")
 
 
 def who(scope: Scope) -> dict[str, str]:

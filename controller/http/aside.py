@@ -13,7 +13,13 @@ from controller.http.problems import install
 
 def create_aside(process: Api, *, serves: bool) -> FastAPI:
     """/livez, /readyz and /metrics of a running process; nobody is asked for a key. `serves`: it takes documents, too."""
-    app = FastAPI(title="Blackboard: health and metrics", version=__version__, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Blackboard: health and metrics",
+        version=__version__,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
     app.state.api, app.state.serves = process, serves
     app.router.routes.extend(health.router.routes)
     install(app)

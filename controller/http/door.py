@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Path, Request
+from opentelemetry.trace import TracerProvider
 from starlette.responses import Response
 
 from blackboard.contract import Source
@@ -90,6 +91,10 @@ class Api(Protocol):
     def webhooks(self) -> Webhooks: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def traces(self) -> TracerProvider | None:
+        """What spans are made by; None: nobody wants any."""
+
     @property
     def controller(self) -> Deciding | None: ...
     @property

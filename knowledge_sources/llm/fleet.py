@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from blackboard.blobs import Blobs
 from blackboard.coalesce import Coalescer, Sender
@@ -25,17 +26,27 @@ from knowledge_sources.llm.prices import PriceTable
 from knowledge_sources.llm.probe import Prober
 from knowledge_sources.llm.settings import ModelSettings, Typed
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
 IN_WORDS = Capabilities(schema_output=False)
 
 
 @asynccontextmanager
 async def open_gateway(
-    settings: ModelSettings, line: Coalescer, reads: Sender, blobs: Blobs, *, recordings: Recordings | None = None
+    settings: ModelSettings,
+    line: Coalescer,
+    reads: Sender,
+    blobs: Blobs,
+    *,
+    recordings: Recordings | None = None,
+    traces: TracerProvider | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway until the block ends; leaving it waits until every call is settled.
 
     `line` carries what the fleet shares, `reads` what blocks. `recordings`: asked before any model, instead of the cassette
-    that is set. Where no server is set, recordings alone answer. Raises UsageError for settings that cannot be.
+    that is set. `traces`: what spans of calls are made by.
+    Where no server is set, recordings alone answer. Raises UsageError for settings that cannot be.
     """
     async with AsyncExitStack() as stack:
         prices, ledger = PriceTable(settings.prices), RedisLedger(line)
@@ -46,7 +57,7 @@ async def open_gateway(
         shared = Shared(limits, breaker, caps, prices, ledger, Prefixes(line))
         probers: list[Prober] = []
         gateway = Gateway(
-            lambda: list(_chain(settings, shared, line, probers)),
+            lambda: list(_chain(settings, shared, line, probers, traces)),
             answers=answers,
             ledger=ledger,
             prices=prices,
@@ -66,14 +77,16 @@ def cassette_of(settings: ModelSettings) -> Recordings | None:
     return Cassette(settings.cassette, record=settings.cassette_record) if settings.cassette else None
 
 
-def _chain(settings: ModelSettings, shared: Shared, line: Coalescer, probers: list[Prober]) -> Iterator[Link]:
+def _chain(
+    settings: ModelSettings, shared: Shared, line: Coalescer, probers: list[Prober], traces: TracerProvider | None
+) -> Iterator[Link]:
     if not settings.has_server or (settings.cassette and not settings.cassette_record):
         return  # recordings alone answer
     # Here, because the vendor's client takes its time to import, and most boards ask no model.
     from knowledge_sources.llm.transport import AnthropicTransport
 
     for provider in (None, *settings.fallbacks):
-        transport = AnthropicTransport.of(settings, provider)
+        transport = AnthropicTransport.of(settings, provider, traces=traces)
         prober = Prober(OwnCalls(transport, shared.caps, shared.ledger, shared.prices), line)
         probers.append(prober)
         attempts = Attempts(transport, shared, settings, _Adapting(prober, settings.typed))

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from functools import cache
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import anthropic
 import httpx2
@@ -25,6 +25,10 @@ from knowledge_sources.llm.failures import Seen, classify, failed
 from knowledge_sources.llm.quoting import Quoting
 from knowledge_sources.llm.replies import LONGEST, Heard, got
 from knowledge_sources.llm.settings import ModelSettings, Provider
+
+if TYPE_CHECKING:
+    from anthropic import OpenTelemetryOptions
+    from opentelemetry.trace import TracerProvider
 
 LARGEST: Final = 32_000_000
 """Bytes of a question: the server's edge refuses more."""
@@ -79,7 +83,13 @@ class AnthropicTransport:
     """
 
     def __init__(
-        self, base_url: str, api_key: str = "", *, timeout_s: float = 60.0, connections: int = CONNECTIONS
+        self,
+        base_url: str,
+        api_key: str = "",
+        *,
+        timeout_s: float = 60.0,
+        connections: int = CONNECTIONS,
+        traces: TracerProvider | None = None,
     ) -> None:
         self._base_url = address(base_url)
         self._key = api_key.strip()
@@ -92,8 +102,8 @@ class AnthropicTransport:
             base_url=self._base_url,
             max_retries=0,
             timeout=httpx2.Timeout(connect=5.0, read=timeout_s, write=30.0, pool=5.0),
-            # Its spans hold the conversation where the environment says so.
-            open_telemetry=False,
+            # Given whole, it is not looked for in the environment, which could have spans hold the conversation.
+            open_telemetry=_spans(traces),
             http_client=anthropic.DefaultAsyncHttpxClient(
                 follow_redirects=False,
                 verify=_certificates(),
@@ -104,10 +114,12 @@ class AnthropicTransport:
         )
 
     @classmethod
-    def of(cls, settings: ModelSettings, provider: Provider | None = None) -> AnthropicTransport:
+    def of(
+        cls, settings: ModelSettings, provider: Provider | None = None, *, traces: TracerProvider | None = None
+    ) -> AnthropicTransport:
         """To the first server, or to one that is asked when it is out of order."""
         place = provider or settings
-        return cls(place.base_url, place.api_key.get_secret_value(), timeout_s=settings.timeout_s)
+        return cls(place.base_url, place.api_key.get_secret_value(), timeout_s=settings.timeout_s, traces=traces)
 
     @property
     def base_url(self) -> str:
@@ -236,6 +248,17 @@ async def _told(on_delta: Delta, text: str) -> None:
         await on_delta(text)
     except Exception as error:
         raise _DeltaFailed(error) from error
+
+
+def _spans(traces: TracerProvider | None) -> OpenTelemetryOptions | Literal[False]:
+    """The client's own spans of its calls, without what was asked and answered; the server is told of no trace."""
+    if traces is None:
+        return False
+    return {
+        "traces": {"enabled": True, "content_mode": "metadata_only"},
+        "propagation": False,
+        "tracer_provider": traces,
+    }
 
 
 def _unsaid(record: logging.LogRecord) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import orjson
+from opentelemetry.trace import TracerProvider
 
 from blackboard import All, Document, Each, Page, Report, Source, Upload, knowledge_source
 from blackboard.blobs import Blobs
@@ -199,6 +200,7 @@ class Small:
     keyring: Keyring = Keyring(NoKeys())  # noqa: RUF009
     load: Load = NoLoad()  # noqa: RUF009
     webhooks: Webhooks = NoWebhooks()  # type: ignore[assignment] # noqa: RUF009
+    traces: TracerProvider | None = None
     controller: None = None
     worker: None = None
     metrics: Metrics = field(init=False)
