@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from blackboard.contract import Source
 from blackboard.levels import Report
 from controller.bootstrap.assembling import assemble, condition_of
-from controller.bootstrap.roles import follow_sources, follow_webhooks, start_controller, start_worker
+from controller.bootstrap.roles import follow_sources, start_controller, start_worker
 from controller.bootstrap.service import Service
+from controller.bootstrap.webhooks import follow_webhooks
 from controller.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def open_service(
         service.traces = traces
         await follow_sources(service, stack, remote=remote)
         if roles & {"api", "controller"}:
-            await follow_webhooks(service, stack)
+            await follow_webhooks(service.webhooks, stack)
         if "controller" in roles:
             await start_controller(service, stack)
         if "worker" in roles:

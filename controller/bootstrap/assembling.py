@@ -12,7 +12,6 @@ from blackboard.coalesce import Coalescer
 from blackboard.connect import check_server, client_of, connect
 from blackboard.contract import Source
 from blackboard.doors import SCRIPTS
-from blackboard.egress import Egress
 from blackboard.elsewhere import Elsewhere
 from blackboard.embedded import Embedded
 from blackboard.errors import UsageError
@@ -33,14 +32,10 @@ from controller.queue_load import QueueLoads
 from controller.remote.directory import Directory
 from controller.remote.wakeups import WakeUps
 from controller.remote.work import Work
-from controller.sealing import sealer_of
 from controller.settings import Settings
 from controller.steps_loaded import Steps
 from controller.streams import COUNT, Streams
-from controller.webhooks.interest import Interest
-from controller.webhooks.registry import Webhooks
 from controller.webhooks.storage import SCRIPTS as HOOK_SCRIPTS
-from controller.webhooks.storage import HookStore
 from knowledge_sources.llm.accounts import Books
 from knowledge_sources.llm.answers import KeptAnswers
 from knowledge_sources.llm.condition import ModelCondition
@@ -54,6 +49,7 @@ if TYPE_CHECKING:
 
 from controller.bootstrap.running import follow
 from controller.bootstrap.service import Service
+from controller.bootstrap.webhooks import open_webhooks
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[Source] | None) -> Service:
@@ -87,12 +83,9 @@ async def assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[So
     work = Work(store=store, reads=Elsewhere(store.line), directory=directory, wakeups=wakeups, settings=settings)
     asked = read_settings()
     condition = condition_of(asked, store.line(0))
-    hooks = HookStore(store.line(0))
-    sealer = sealer_of(settings.secret_key, settings.secret_key_file, settings.data_dir)
-    interest = Interest(hooks)
-    webhooks = Webhooks(hooks, sealer, interest, Egress(settings.egress_allow))
+    webhooks = open_webhooks(settings, store)
     quota = BoardQuota(store, settings.limit_boards_in_flight)
-    desk = Desk(store, blobs, found, settings, models=condition.configured, interest=interest, quota=quota)
+    desk = Desk(store, blobs, found, settings, models=condition.configured, interest=webhooks.interest, quota=quota)
     accounts = Books(store.line(0), asked)
     keyring = Keyring(KeyRows(store.line(0)), settings.key_pepper.get_secret_value())
     load = _load_of(line, store, directory, settings)
@@ -101,7 +94,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[So
         gate=KeyGate(keyring, settings.limit_requests_per_minute), keyring=keyring, load=load,
         eraser=_eraser(settings, store, queue, asked, stack),
         streams=_counting(store, settings, stack),
-        webhooks=webhooks, hooks=hooks, sealer=sealer,
+        webhooks=webhooks,
         steps=steps,
     )  # fmt: skip
 

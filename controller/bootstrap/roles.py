@@ -11,11 +11,12 @@ from blackboard.egress import Egress
 from blackboard.errors import UsageError
 
 if TYPE_CHECKING:
-    from controller.webhooks.deliverer import Deliverer
+    pass
 
 from controller.bootstrap.assembling import apart
 from controller.bootstrap.running import follow, run
 from controller.bootstrap.service import Service
+from controller.bootstrap.webhooks import start_telling
 
 
 async def follow_sources(service: Service, stack: AsyncExitStack, *, remote: bool) -> None:
@@ -33,39 +34,12 @@ async def follow_sources(service: Service, stack: AsyncExitStack, *, remote: boo
     follow(directory.follow(), stack)
 
 
-async def follow_webhooks(service: Service, stack: AsyncExitStack) -> None:
-    """Learn which tenants listen, before the first board begins or ends here, and from then on."""
-    interest = service.webhooks.interest
-    await interest.refresh()
-    follow(interest.follow(), stack)
-
-
-async def _start_deliverer(service: Service, stack: AsyncExitStack) -> Deliverer:
-    from controller.webhooks.courier import EgressCourier
-    from controller.webhooks.deliverer import Deliverer
-
-    settings = service.settings
-    courier = EgressCourier(settings.egress_allow, timeout_s=settings.webhook_timeout_s)
-    stack.push_async_callback(courier.close)
-    deliverer = Deliverer(
-        service.hooks,
-        service.sealer,
-        courier,
-        lease_ms=settings.lease_ms,
-        poll_s=settings.poll_s,
-        pace=settings.webhook_pace,
-    )
-    run(deliverer.serve(), deliverer.stop, stack)
-    return deliverer
-
-
 async def start_controller(service: Service, stack: AsyncExitStack) -> None:
     """Decide for boards, and tell of their ends."""
     # Here, as below: commands that only read a board take neither role, and are to answer at once.
     from controller.loop import Controller
-    from controller.webhooks.announcer import Announcer
 
-    deliverer = await _start_deliverer(service, stack)
+    announcer = start_telling(service.webhooks, service.store, service.settings, stack)
     controller = Controller(
         store=service.store,
         queue=service.queue,
@@ -75,7 +49,7 @@ async def start_controller(service: Service, stack: AsyncExitStack) -> None:
         meet=service.directory.meet,
         eraser=service.eraser,
         interest=service.webhooks.interest,
-        announcer=Announcer(service.store, service.hooks, kick=deliverer.kick),
+        announcer=announcer,
     )
     service.controller = controller
     run(controller.serve(), controller.stop, stack)

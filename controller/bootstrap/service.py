@@ -22,13 +22,11 @@ from controller.metrics import Metrics
 from controller.queue import Queue
 from controller.remote.directory import Directory
 from controller.remote.work import Work
-from controller.sealing import Sealer
 from controller.settings import Settings
 from controller.staff import Staff
 from controller.steps_loaded import Steps
 from controller.streams import Streams
 from controller.webhooks.registry import Webhooks
-from controller.webhooks.storage import HookStore
 from knowledge_sources.llm.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -64,8 +62,6 @@ class Service:
     eraser: Eraser
     streams: Streams
     webhooks: Webhooks
-    hooks: HookStore
-    sealer: Sealer
     steps: Steps
     traces: TracerProvider | None = None
     """What spans are made by; None: nobody wants any."""

@@ -182,7 +182,7 @@ async def _reseal(data: Data) -> tuple[int, int]:
     from controller.webhooks.registry import reseal as seal_anew
 
     async with open_service(settings_from(data), roles=frozenset(), sources=()) as service:
-        return await seal_anew(service.hooks, service.sealer)
+        return await seal_anew(service.webhooks.store, service.webhooks.sealer)
 
 
 def _tell(webhook: Webhook, as_json: bool) -> None:

@@ -52,8 +52,8 @@ class Webhooks:
     """Every method may raise StorageError; those on one webhook WebhookGone, also for another tenant's."""
 
     def __init__(self, store: HookStore, sealer: Sealer, interest: Interest, egress: Checker) -> None:
-        self._store = store
-        self._sealer = sealer
+        self.store = store
+        self.sealer = sealer
         self._egress = egress
         self.interest = interest
 
@@ -62,23 +62,23 @@ class Webhooks:
     ) -> Told:
         """Its secret is told here and never again. Raises UrlNotAllowed, InvalidValue, WebhookExists, TooManyWebhooks."""
         self._egress.check(url)
-        id, now = new_webhook_id(), await self._store.now()
+        id, now = new_webhook_id(), await self.store.now()
         plain = signing.given(secret) if secret else signing.new_secret()
         webhook = Webhook(
             id, tenant, url, tuple(dict.fromkeys(events)) or ENDS, description, created=now, changed=now,
-            secret=self._sealer.seal(plain, id),
+            secret=self.sealer.seal(plain, id),
         )  # fmt: skip
-        await self._store.put(webhook, "new")
+        await self.store.put(webhook, "new")
         await self.interest.refresh()
         return Told(webhook, plain)
 
     async def all(self, tenant: str) -> list[Webhook]:
         """Oldest first; without the callbacks."""
-        return [each for each in await self._store.webhooks(tenant) if each.url]
+        return [each for each in await self.store.webhooks(tenant) if each.url]
 
     async def get(self, tenant: str, id: str) -> Webhook:
         """One, or the tenant's callbacks."""
-        found = await self._store.webhook(callbacks_id(tenant) if id == CALLBACKS else id)
+        found = await self.store.webhook(callbacks_id(tenant) if id == CALLBACKS else id)
         if found is None or found.tenant != tenant or (id != CALLBACKS and not found.url):
             raise WebhookGone("there is no such webhook")
         return found
@@ -91,19 +91,19 @@ class Webhooks:
         found = await self._own(tenant, id)
         if "url" in given:
             self._egress.check(given["url"])
-        changed = replace(found, **given, changed=await self._store.now())
+        changed = replace(found, **given, changed=await self.store.now())
         fields = {name: text for name, text in changed.fields().items() if name in given or name == "changed"}
         if given.get("enabled"):
             changed = replace(changed, reason="", failing=0)
             fields |= {"reason": "", "failing": ""}
-        await self._store.write(changed, fields, wants=changed.wants, url=changed.url)
+        await self.store.write(changed, fields, wants=changed.wants, url=changed.url)
         await self.interest.refresh()
         return changed
 
     async def delete(self, tenant: str, id: str) -> None:
         """What waits to be delivered goes with it."""
         found = await self._own(tenant, id)
-        if not await self._store.drop(found.id, tenant):
+        if not await self.store.drop(found.id, tenant):
             raise WebhookGone("there is no such webhook")
         await self.interest.refresh()
 
@@ -113,12 +113,12 @@ class Webhooks:
         Raises InvalidValue for a secret that is none.
         """
         plain = signing.given(secret) if secret else signing.new_secret()
-        now = await self._store.now()
+        now = await self.store.now()
         hook = callbacks_id(tenant) if id == CALLBACKS else id
-        sealed = self._sealer.seal(plain, hook)
-        if id == CALLBACKS and await self._store.webhook(hook) is None:
+        sealed = self.sealer.seal(plain, hook)
+        if id == CALLBACKS and await self.store.webhook(hook) is None:
             first = Webhook(hook, tenant, "", ENDS, created=now, changed=now, secret=sealed)
-            await self._store.put(first, "either")
+            await self.store.put(first, "either")
             await self.interest.refresh()
             return Told(first, plain)
         found = await self.get(tenant, id)
@@ -127,25 +127,25 @@ class Webhooks:
             found, secret=sealed, previous=found.secret if until else "", previous_until=until, changed=now
         )
         names = ("secret", "previous", "previous_until", "changed")
-        await self._store.write(rotated, {name: text for name, text in rotated.fields().items() if name in names})
+        await self.store.write(rotated, {name: text for name, text in rotated.fields().items() if name in names})
         return Told(rotated, plain)
 
     async def test(self, tenant: str, id: str) -> Delivery:
         """Send a `webhook.test`, once, also to one that is disabled; what it comes to is among its deliveries."""
         found = await self._own(tenant, id)
-        text = messages.body(TEST, await self._store.now(), {"webhook": found.id})
+        text = messages.body(TEST, await self.store.now(), {"webhook": found.id})
         delivery = Delivery(new_delivery_id(), found.id, found.id, "", TEST, "", text)
-        await self._store.deliver(delivery)
+        await self.store.deliver(delivery)
         return await self._delivery(found, delivery.id)
 
     async def deliveries(self, tenant: str, id: str, *, after: str = "", limit: int = 50) -> tuple[list[Delivery], str]:
         """A page, newest first, and the cursor of the next one ("" at the end). Raises UsageError for a cursor that is
         none."""
         found = await self.get(tenant, id)
-        ids = await self._store.listed(found.id, after, limit + 1)
+        ids = await self.store.listed(found.id, after, limit + 1)
         if ids is None:
             raise UsageError("the cursor is not one that this listing gave")
-        shown = await asyncio.gather(*map(self._store.delivery, ids[:limit]))
+        shown = await asyncio.gather(*map(self.store.delivery, ids[:limit]))
         return [each for each in shown if each is not None], ids[limit - 1] if len(ids) > limit else ""
 
     async def delivery(self, tenant: str, id: str, delivery: str) -> Delivery:
@@ -155,18 +155,18 @@ class Webhooks:
     async def redeliver(self, tenant: str, id: str, delivery: str) -> int:
         """Send one again, now; 1."""
         found = await self.get(tenant, id)
-        if not await self._store.again(await self._delivery(found, delivery)):
+        if not await self.store.again(await self._delivery(found, delivery)):
             raise WebhookGone("there is no such delivery")
         return 1
 
     async def redeliver_failed(self, tenant: str, id: str, since: int) -> int:
         """Send again what failed for good and was made since then (milliseconds since 1970); how many."""
         found = await self.get(tenant, id)
-        ids, count = await self._store.since(found.id, since), 0
+        ids, count = await self.store.since(found.id, since), 0
         for at in range(0, len(ids), PORTION):
-            rows = await asyncio.gather(*map(self._store.delivery, ids[at : at + PORTION]))
+            rows = await asyncio.gather(*map(self.store.delivery, ids[at : at + PORTION]))
             failed = [row for row in rows if row is not None and row.status == "failed" and row.type != TEST]
-            count += sum(await asyncio.gather(*map(self._store.again, failed)))
+            count += sum(await asyncio.gather(*map(self.store.again, failed)))
         return count
 
     async def check_callback(self, tenant: str, url: str) -> None:
@@ -187,7 +187,7 @@ class Webhooks:
         return found
 
     async def _delivery(self, webhook: Webhook, id: str) -> Delivery:
-        found = await self._store.delivery(id)
+        found = await self.store.delivery(id)
         if found is None or found.webhook != webhook.id:
             raise WebhookGone("there is no such delivery")
         return found
