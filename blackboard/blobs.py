@@ -25,6 +25,10 @@ from blackboard.errors import DocumentTooComplex, StorageError, StorageUnavailab
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 FRESH = 300.0
 """Seconds; an object older than this is written again by a put, so that its age tells when it was last wanted."""
+PART_BYTES = 5 << 20
+"""The smallest part of a multipart upload that S3 takes."""
+PARTS_UNDER_WAY = 2
+"""A stream is held in memory for so many parts and one more; obstore's own default is twelve of ten megabytes."""
 
 
 class BlobMissing(StorageError):
@@ -120,7 +124,7 @@ class Blobs:
         return sha256, size
 
     async def _write(self, path: str, chunks: AsyncIterator[bytes]) -> None:
-        writer = obstore.open_writer_async(self._store, path)
+        writer = obstore.open_writer_async(self._store, path, buffer_size=PART_BYTES, max_concurrency=PARTS_UNDER_WAY)
         try:
             async for chunk in chunks:
                 if chunk:
