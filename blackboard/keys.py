@@ -55,7 +55,7 @@ key                        type    holds                                        
 `bb:{access}:key:<id>`      hash   a key without its secret: tenant, scopes, digests 30 days after it was revoked or expired
 `bb:{access}:tenant:<tenant>` hash name -> id of the key that has it                 fields: until the key is revoked, or
                                                                                      another takes the name of an expired one
-`bb:{access}:ids:<tenant>`  zset   a tenant's keys (`*`: all) -> when made, ms       members: until a listing misses the key
+`bb:{access}:ids:<tenant>`  zset   a tenant's keys (`*`: all) -> when made, us       members: until a listing misses the key
 `bb:{access}:bucket:<id>`   string when a key's bucket is full again, microseconds   a minute at most
 `bb:{access}:pepper:drawn`  string what digests are made with, unless that is set    for ever
 `bb:{access}:pepper:check`  string a digest that tells one pepper from another       for ever

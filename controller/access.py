@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args
 
@@ -42,6 +42,8 @@ class Admitted:
     headers: Sequence[tuple[bytes, bytes]] = ()
     local: bool = False
     """Only if it is a program of this machine: no key was asked for."""
+    still: Callable[[], Awaitable[bool]] | None = None
+    """Whether it would be admitted yet, asked now and then while an answer goes on for long; None: always."""
 
 
 class Gate(Protocol):

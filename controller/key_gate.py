@@ -6,15 +6,19 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from blackboard.callers import Look
-from blackboard.errors import Forbidden, RateLimited, Unauthorized
+from blackboard.errors import Forbidden, RateLimited, StorageError, Unauthorized
 from controller.access import ANYBODY, Admitted, Scope
 from controller.credentials import id_in
 from controller.keyring import Keyring
 
 EVERY_S = 1.0
 """How old the knowledge may be that no key was made yet."""
+STILL_S = 5.0
+"""The same of a key whose streams go on."""
+MOST_KNOWN = 10_000
 _LOCAL = Admitted(ANYBODY, local=True)
 
 
@@ -27,6 +31,7 @@ class KeyGate:
         self._asked = False
         self._looked_at = -math.inf
         self._looking: asyncio.Task[bool] | None = None
+        self._stood: dict[str, tuple[float, bool]] = {}
 
     async def admit(self, authorization: Sequence[str], needs: Scope) -> Admitted:
         """See Gate."""
@@ -53,7 +58,22 @@ class KeyGate:
             )
         if needs not in found.key.scopes:
             raise Forbidden("the key's scopes do not allow it")
-        return Admitted(found.key.caller(), headers)
+        return Admitted(found.key.caller(), headers, still=partial(self._still_good, found.key.id))
+
+    async def _still_good(self, id: str) -> bool:
+        """Of a key that was admitted, however many of its streams ask. A server that is away ends none of them."""
+        now = time.monotonic()
+        known = self._stood.get(id)
+        if known is None or now - known[0] > STILL_S:
+            # Before the answer is there: those who ask meanwhile go by what was known.
+            self._stood[id] = (now, known is None or known[1])
+            try:
+                self._stood[id] = (now, await self._keyring.is_active(id))
+            except StorageError:
+                return True
+        if len(self._stood) > MOST_KNOWN:
+            self._stood = {each: at for each, at in self._stood.items() if now - at[0] <= STILL_S}
+        return self._stood.get(id, (now, True))[1]
 
     async def asks(self) -> bool:
         """Whether keys are asked for, as the server knew at most a second ago. Raises StorageUnavailable."""

@@ -114,6 +114,11 @@ class Keyring:
             raise KeyUnknown("there is no such key", hint="`blackboard keys list` names them")
         return Key.parse(id, fields)
 
+    async def is_active(self, id: str) -> bool:
+        """Whether a key opens anything now."""
+        fields = await self._rows.get(id)
+        return bool(fields) and Key.parse(id, fields).standing(await self._rows.now()) == "active"
+
     async def all(self, tenant: str = "") -> list[Key]:
         """A tenant's, or with "" everybody's, oldest first; those that ended lately among them."""
         return [Key.parse(id, fields) for id, fields in (await self._rows.all(tenant or ALL)).items()]

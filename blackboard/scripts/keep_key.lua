@@ -10,7 +10,7 @@ local id, name, holder, named, edition, forget_at, fields = unpack(ARGV)
 if (redis.call('HGET', key, 'edition') or '0') ~= edition then return 'changed' end
 if (redis.call('HGET', names, name) or '') ~= holder then return 'taken' end
 local clock = redis.call('TIME')
-local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local micros = string.format('%.0f', clock[1] * 1000000 + clock[2])
 for field, value in string.gmatch(fields, '(%w[%w_]*) ([^\n]*)') do
   redis.call('HSET', key, field, value)
 end
@@ -21,7 +21,7 @@ if named == '1' then
 elseif holder == id then
   redis.call('HDEL', names, name)
 end
-redis.call('ZADD', own, 'NX', now, id)
-redis.call('ZADD', all, 'NX', now, id)
-redis.call('HSETNX', asked, 'since', now)
+redis.call('ZADD', own, 'NX', micros, id)
+redis.call('ZADD', all, 'NX', micros, id)
+redis.call('HSETNX', asked, 'since', micros)
 return 'kept'

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from controller.access import Gate
+from controller.access import Admitted, Gate
 from controller.access import Scope as Needed
 from controller.http.access_log import bind
 from controller.http.local import check_local
+
+EVERY_S = 15.0
+"""How often it is asked, while an answer goes on, whether its key is good yet. Idle streams send a sign of life as often."""
 
 
 class Guard:
@@ -24,14 +29,31 @@ class Guard:
             check_local(scope)
         scope["caller"] = admitted.caller
         bind(scope)
-        more = admitted.headers
-        if not more:
-            await self._app(scope, receive, send)
-            return
-
-        async def passing(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *more]
-            await send(message)
-
+        passing = Passing(send, admitted) if admitted.headers or admitted.still else send
         await self._app(scope, receive, passing)
+
+
+class Passing:
+    """Adds the gate's headers to an answer, and ends one without an end whose key is no longer good."""
+
+    def __init__(self, send: Send, admitted: Admitted) -> None:
+        self._send = send
+        self._headers = admitted.headers
+        self._still = admitted.still
+        self._look_at = time.monotonic() + EVERY_S
+        self._ended = False
+
+    async def __call__(self, message: Message) -> None:
+        """ASGI's `send`."""
+        if self._ended:
+            return
+        if message["type"] == "http.response.start":
+            headers = message["headers"] = [*message.get("headers", ()), *self._headers]
+            if any(name.lower() == b"content-length" for name, _ in headers):
+                self._still = None  # it ends by itself, and must not end short of its length
+        elif self._still is not None and time.monotonic() >= self._look_at and message.get("more_body"):
+            self._look_at = time.monotonic() + EVERY_S
+            if not await self._still():
+                self._ended = True
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)

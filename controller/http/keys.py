@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
@@ -18,6 +19,7 @@ from controller.http.key_models import KeyList, KeyModel, KeyRequest, RotateRequ
 from controller.http.problems import Problem, described
 from controller.keyring import KeyUnknown
 
+log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1", tags=["keys"])
 
 KeyId = Annotated[str, Path(description="A key's id, the middle of the key.", examples=["k3v2aqkq4f4xw5jq"])]
@@ -72,6 +74,7 @@ async def create_key(request: Request) -> Response:
         expires_s=asked.expires_in_s,
         rate=await _rate(request, asked.requests_per_minute),
     )
+    _log("created", key, caller)
     shown = {**key.show(key.created), "secret": secret}
     return answer(shown, 201, {**SECRET, "Location": f"/v1/keys/{key.id}"})
 
@@ -127,6 +130,7 @@ async def revoke_key(request: Request, key: KeyId) -> Response:
     found = await _found(request, key)
     _check(caller_of(request), found.scopes, found.tenant)
     await api_of(request).keyring.revoke(found.id)
+    _log("revoked", found, caller_of(request))
     return Response(status_code=204)
 
 
@@ -147,7 +151,12 @@ async def rotate_key(request: Request, key: KeyId) -> Response:
     found = await _found(request, key)
     _check(caller_of(request), found.scopes, found.tenant)
     changed, secret = await api_of(request).keyring.rotate(found.id, overlap_s=options.overlap_s)
+    _log("rotated", found, caller_of(request))
     return answer({**changed.show(changed.rotated), "secret": secret}, 200, SECRET)
+
+
+def _log(what: str, key: Key, caller: Caller) -> None:
+    log.info(f"keys.{what}", key=key.id, name=key.name, tenant=key.tenant, scopes=key.names, by=caller.person)
 
 
 async def _found(request: Request, id: str) -> Key:

@@ -16,6 +16,8 @@ from starlette.types import Scope
 from controller.http.problems import Problem
 
 HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:[0-9]{1,5})?\Z", re.ASCII)
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""What tells that somebody farther away asks through a program of this machine."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -24,6 +26,8 @@ def check_local(scope: Scope) -> None:
     headers = Headers(scope=scope)
     hosts = headers.getlist("host")
     client = scope.get("client")
+    if any(name in headers for name in FORWARDED):
+        raise Problem("host-not-allowed", "The request came through a proxy: make a key before this service has one.")
     if len(hosts) != 1 or not is_local_host(hosts[0]) or (client and client[0] and not is_local(client[0])):
         raise Problem("host-not-allowed")
     if scope["method"] in SAFE:

@@ -14,7 +14,7 @@ from controller.http.door import Api, answer, api_of, caller_of, query
 from controller.http.problems import Problem, described
 from controller.http.source_models import SourceList, SourceModel
 from controller.remote.declaration import Declaration
-from controller.remote.directory import Registration
+from controller.remote.registration import Registration
 from controller.views import broken_view, source_view
 
 router = APIRouter(prefix="/v1", tags=["sources"])

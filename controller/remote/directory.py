@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import orjson
@@ -26,8 +26,9 @@ from blackboard.errors import BlackboardError, ConflictError, Forbidden, Storage
 from blackboard.levels import Level
 from blackboard.registrations import Registrations
 from blackboard.registry import Broken
-from controller.access import DEFAULT_TENANT, Caller
+from controller.access import Caller
 from controller.remote.declaration import Declaration, Shapes, check_together, levels_of, source_of
+from controller.remote.registration import Registration, owner_of
 from controller.values import InvalidValue, known_levels
 
 log = structlog.get_logger(__name__)
@@ -61,46 +62,6 @@ class TooManySources(ConflictError):
     """No more sources can be registered."""
 
     slug = "too-many-sources"
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A registered source. Times are the server's, milliseconds since 1970. `schemas`: level -> (schema, named_by)."""
-
-    source: Source
-    declared: Declaration
-    schemas: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]
-    tenant: str
-    registrant: str
-    registered: int
-    changed: int
-    versions: Mapping[str, str]
-    """Every version declared so far -> digest of what its results depend on."""
-    unregistered: int | None = None
-
-    def seen_by(self, tenant: str) -> bool:
-        """Whether a tenant knows of it, and its boards include it."""
-        return self.declared.shared or self.tenant == tenant
-
-    def worked_by(self, caller: Caller) -> bool:
-        """Whether its activations are this caller's to do."""
-        return caller.operates if self.declared.shared else self.tenant == caller.tenant
-
-    def text(self) -> bytes:
-        """As it is kept."""
-        return orjson.dumps(
-            {
-                "declaration": self.declared.model_dump(by_alias=True),
-                "levels": {level: {"schema": shape, "named_by": by} for level, (shape, by) in self.schemas.items()},
-                "tenant": self.tenant,
-                "registrant": self.registrant,
-                "registered": self.registered,
-                "changed": self.changed,
-                "versions": self.versions,
-                "unregistered": self.unregistered,
-            },
-            option=orjson.OPT_SORT_KEYS,
-        )
 
 
 class Directory:
@@ -146,7 +107,7 @@ class Directory:
 
     def broken_of(self, tenant: str) -> frozenset[str]:
         """The names of those among them that a tenant may be told of: its own."""
-        return frozenset(name for name in self._broken if _owner(self._texts[name]) == tenant)
+        return frozenset(name for name in self._broken if owner_of(self._texts[name]) == tenant)
 
     def registration(self, name: str, tenant: str) -> Registration | None:
         """A registered source that the tenant sees, unless it was unregistered."""
@@ -225,7 +186,7 @@ class Directory:
         kinds = {level: self._kind(level, *each) for level, each in schemas.items()}
         source = source_of(name, declared, {**self._levels, **kinds}, WHERE)
         times = {word: kept[word] for word in ("registered", "changed", "versions", "unregistered")}
-        return Registration(source, declared, schemas, _owner(text), kept["registrant"], **times)
+        return Registration(source, declared, schemas, owner_of(text), kept["registrant"], **times)
 
     def _kind(self, level: str, schema: Mapping[str, Any], named_by: tuple[str, ...]) -> type[Level]:
         # A level that was installed since then is the one that counts.
@@ -330,11 +291,3 @@ class Directory:
         edition = await self._server.put(name, text, edition=self._edition)
         await self.refresh()
         return edition > 0
-
-
-def _owner(text: bytes) -> str:
-    """Whose a registration is; "" when that cannot be read. Before there were tenants all was the default one's."""
-    try:
-        return str(orjson.loads(text).get("tenant", DEFAULT_TENANT))
-    except (orjson.JSONDecodeError, AttributeError):
-        return ""

@@ -31,8 +31,9 @@ from blackboard.presence import words_of
 from controller.access import Caller
 from controller.circuit import Circuit
 from controller.fenced import Ledger
-from controller.remote.directory import Directory, Registration
+from controller.remote.directory import Directory
 from controller.remote.outcomes import Cancelled, InputsMoved, OutOfOrder, Task, Written, judge, shown
+from controller.remote.registration import Registration
 from controller.remote.requests import CommitRequest, ProgressRequest, puts_of
 from controller.remote.run import Came, RemoteRun, said
 from controller.remote.wakeups import Served, WakeUp, WakeUps

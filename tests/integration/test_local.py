@@ -56,6 +56,12 @@ async def test_a_page_whose_name_was_pointed_here_is_not_answered(service: Door)
     assert (await service.client.get("/v1/boards", headers={"host": "localhost"})).status_code == 200
 
 
+async def test_what_came_through_a_proxy_is_not_from_this_machine(service: Door) -> None:
+    for name, value in (("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=203.0.113.1"), ("via", "1.1 proxy")):
+        answer = await service.client.get("/v1/boards", headers={name: value})
+        assert (answer.status_code, "proxy" in answer.json()["detail"]) == (421, True)
+
+
 async def test_a_page_of_another_site_cannot_write(service: Door) -> None:
     body = {"text": "x"}
     for origin in ("https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1"):

@@ -160,6 +160,17 @@ async def test_who_operates_the_service_may_share_a_source(tenants: tuple[Door, 
     assert (await ops.client.delete("/v1/sources/dates")).status_code == 204
 
 
+async def test_the_same_idempotency_key_is_each_tenants_own(tenants: tuple[Door, Door, Door]) -> None:
+    a, b, _ = tenants
+    found = []
+    for place in (a, b, a):
+        headers = {"idempotency-key": '"one"'}
+        answer = await place.client.post("/v1/documents", json={"text": "x", "hold": "review"}, headers=headers)
+        found.append((answer.status_code, answer.json()["id"]))
+    assert found[0] == found[2] != found[1]
+    assert (await b.client.get(f"/v1/boards/{found[0][1]}")).status_code == 404
+
+
 async def test_readiness_names_no_tenants_source(tenants: tuple[Door, Door, Door]) -> None:
     a, _, _ = tenants
     await a.put("acme_dates")
