@@ -13,7 +13,7 @@ from controller.commands.options import (
     BudgetOption,
     Data,
     Deadline,
-    Files,
+    Documents,
     Floors,
     Goal,
     Json,
@@ -23,6 +23,7 @@ from controller.commands.options import (
     PriceOption,
     Strategies,
     existing,
+    is_address,
     policy_json,
     settings_from,
     words,
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one file."""
+    """What became of one document, a file or an address."""
 
-    file: Path
+    document: str
     board: Board
     report: Report | None
     outcome: dict[str, Any]
@@ -57,7 +58,7 @@ class Result:
 
 def analyze(
     ctx: typer.Context,
-    files: Files,
+    documents: Documents,
     goal: Goal = "",
     sources: Only = "",
     deadline: Deadline = None,
@@ -70,7 +71,7 @@ def analyze(
     plugins: Plugins = None,
     data: Data = None,
 ) -> None:
-    """Analyze documents and print their reports. Needs no service and no server.
+    """Analyze documents, files or addresses to fetch, and print their reports. Needs no service and no server.
 
     Boards are kept in the data directory: `show`, `why`, `log` and `replay` work on their ids afterwards.
     """
@@ -78,11 +79,14 @@ def analyze(
     settings = settings_from(data, drain_s=2.0, plugins=plugins)
     policy = policy_json(strategy, floor, budget, price, models, otherwise=settings.models)
     asked = {"goal": words(goal), "sources": words(sources), "deadline_s": deadline, "policy": policy}
-    code = console.run(_analyze(existing(files), asked, settings, as_json=as_json, debug=ctx.obj.debug))
+    existing([Path(document) for document in documents if not is_address(document)])
+    code = console.run(_analyze(documents, asked, settings, as_json=as_json, debug=ctx.obj.debug))
     raise typer.Exit(code)
 
 
-async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings, *, as_json: bool, debug: bool) -> int:
+async def _analyze(
+    documents: list[str], asked: dict[str, Any], settings: Settings, *, as_json: bool, debug: bool
+) -> int:
     import asyncio
 
     from controller.bootstrap import open_service
@@ -94,10 +98,10 @@ async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings,
         await _check_company(service)
         for broken in service.broken:
             console.say(f"warning: the source {broken.name} ({broken.where}) cannot be used: {broken.error}")
-        submissions = [await _submission(service, file, asked) for file in files]
+        submissions = [await _submission(service, document, asked) for document in documents]
         for submission in submissions:
             service.desk.check(submission)
-        trackers = [Tracker(file.name) for file in files]
+        trackers = [Tracker(_called(document)) for document in documents]
         boards: list[str] = []
         try:
             with painter_for(trackers) as painter:
@@ -108,7 +112,7 @@ async def _analyze(files: list[Path], asked: dict[str, Any], settings: Settings,
             for board in boards:
                 console.say(f"stopped; board {board} stays as it is: `blackboard up` with this data directory goes on")
             raise
-        results = [await _result(service, *each) for each in zip(files, boards, trackers, strict=True)]
+        results = [await _result(service, *each) for each in zip(documents, boards, trackers, strict=True)]
     for result in results:
         _print_json(result) if as_json else _print(result, titled=len(results) > 1)
     return min((result.code for result in results if result.code), default=console.DONE)
@@ -131,13 +135,29 @@ async def _check_company(service: Service) -> None:
         )
 
 
-async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Submission:
+def _called(document: str) -> str:
+    """A short name."""
+    return (
+        document.rstrip("/").rpartition("/")[2].partition("?")[0] or document
+        if is_address(document)
+        else Path(document).name
+    )
+
+
+async def _submission(service: Service, document: str, asked: dict[str, Any]) -> Submission:
     import asyncio
 
     from blackboard.errors import UsageError
     from controller.desk import Submission
     from controller.policy import Policy
 
+    asked = {**asked, "policy": Policy.model_validate(asked["policy"])}
+    if is_address(document):
+        from blackboard.egress import Egress
+
+        Egress(service.settings.egress_allow).check(document)
+        return Submission(url=document, **asked)
+    file = Path(document)
     size, most = (await asyncio.to_thread(file.stat)).st_size, service.settings.max_upload_bytes
     if size > most:
         raise UsageError(
@@ -145,7 +165,6 @@ async def _submission(service: Service, file: Path, asked: dict[str, Any]) -> Su
         )
     content = await asyncio.to_thread(file.read_bytes)
     sha256 = await service.blobs.put(content)
-    asked = {**asked, "policy": Policy.model_validate(asked["policy"])}
     return Submission(sha256=sha256, size=len(content), filename=file.name, **asked)
 
 
@@ -164,17 +183,17 @@ async def _follow(service: Service, board: str, tracker: Tracker, painter: Paint
             painter.moved(tracker, tracker.take(record))
 
 
-async def _result(service: Service, file: Path, id: str, tracker: Tracker) -> Result:
+async def _result(service: Service, document: str, id: str, tracker: Tracker) -> Result:
     from blackboard.errors import BoardGone
     from blackboard.levels import Report
     from controller.commands.telling import outcome_of, report_key
 
     board = await service.store.projection(id)
     if board is None:
-        raise BoardGone(f"the board {id} of {file.name} was removed while it was read")
+        raise BoardGone(f"the board {id} of {document} was removed while it was read")
     key = report_key(board)
     report = Report.model_validate_json(await service.store.resolve(board.values[key])) if key else None
-    return Result(file, board, report, outcome_of(board.head), tracker.seconds)
+    return Result(document, board, report, outcome_of(board.head), tracker.seconds)
 
 
 def _print(result: Result, *, titled: bool) -> None:
@@ -183,7 +202,7 @@ def _print(result: Result, *, titled: bool) -> None:
 
     board, outcome = result.board, result.outcome
     if titled:
-        console.out(f"==> {result.file} <==")
+        console.out(f"==> {result.document} <==")
     if result.report is not None:
         console.out(render(result.report).rstrip() + "\n")
     elif board.status == "completed":
@@ -193,7 +212,7 @@ def _print(result: Result, *, titled: bool) -> None:
     if outcome.get("models"):
         console.out(f"models: {models_line(outcome['models'])}\n")
     if result.code:
-        console.say(f"{result.file}: {board.status}: {outcome.get('reason', 'no reason is known')}")
+        console.say(f"{result.document}: {board.status}: {outcome.get('reason', 'no reason is known')}")
     for each in outcome.get("degraded", ()) if board.status == "completed" else ():
         console.say(f"degraded: {each['source']} on {each['binding']}: {each['reason']}")
     if result.report is None and result.code == console.DONE:
@@ -204,7 +223,7 @@ def _print(result: Result, *, titled: bool) -> None:
 def _print_json(result: Result) -> None:
     console.out_json(
         {
-            "file": str(result.file),
+            "file": result.document,
             "board": result.board.id,
             "status": result.board.status,
             "seconds": round(result.seconds, 3),

@@ -29,6 +29,20 @@ def board_ids(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
     ]
 
 
+def documents(incomplete: str) -> list[str]:
+    """Files and folders; of an address nothing is known."""
+    from pathlib import Path
+
+    before, slash, name = incomplete.rpartition("/")
+    folder = Path(before or slash or ".")
+    if "://" in incomplete or not folder.is_dir():
+        return []
+    shown = (
+        each for each in folder.iterdir() if each.name.startswith(name) and (name or not each.name.startswith("."))
+    )
+    return sorted(f"{before}{slash}{each.name}{'/' if each.is_dir() else ''}" for each in shown)
+
+
 def source_names(incomplete: str) -> list[str]:
     """The installed sources, by their entry points: none of them is imported. Of several words the last is completed."""
     from importlib.metadata import entry_points

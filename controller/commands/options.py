@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from controller.commands.completing import board_ids, level_names, source_names
+from controller.commands.completing import board_ids, documents, level_names, source_names
 
 if TYPE_CHECKING:
     from blackboard.client import AsyncBlackboard, Blackboard
@@ -58,7 +58,15 @@ MaybeUrl = Annotated[
     ),
 ]
 BoardId = Annotated[str, typer.Argument(metavar="ID", help="The board's id.", autocompletion=board_ids)]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Documents: PDF, images, text, office, mail...")]
+Documents = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE|URL...",
+        help="Documents (PDF, images, text, office, mail...), or their https addresses.",
+        autocompletion=documents,
+    ),
+]
+"""Words, because a path would lose one of the slashes of an address."""
 Goal = Annotated[
     str,
     typer.Option(
@@ -233,6 +241,11 @@ def settings_from(data: Path | None = None, **overrides: Any) -> Settings:
         raise UsageError(
             f"the setting BLACKBOARD_{name} is off: {first['msg']}", hint="see docs/operating.md"
         ) from error
+
+
+def is_address(document: str) -> bool:
+    """Whether it is an address, and not a file."""
+    return document.startswith(("https://", "http://"))
 
 
 def existing(files: list[Path]) -> list[Path]:

@@ -17,6 +17,7 @@ from controller.commands.options import (
     BudgetOption,
     Data,
     Deadline,
+    Documents,
     Floors,
     Goal,
     Json,
@@ -29,6 +30,7 @@ from controller.commands.options import (
     Url,
     client_of,
     existing,
+    is_address,
     policy_json,
     words,
 )
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="Wait at most so long; then exit 4.")
 ]
-Documents = Annotated[list[str], typer.Argument(metavar="FILE|URL...", help="Documents, or their https addresses.")]
 Callback = Annotated[
     str,
     typer.Option("--callback", metavar="URL", help="An address that is told of the board's end: see docs/webhooks.md."),
@@ -80,13 +81,9 @@ def submit(
         **policy_json(strategy, floor, budget, price, models),
     }
     client = client_of(url, api_key)
-    existing([Path(document) for document in documents if not _is_address(document)])
+    existing([Path(document) for document in documents if not is_address(document)])
     code = console.run(_within(timeout, _submit(client, documents, asked, wait, as_json)))
     raise typer.Exit(code)
-
-
-def _is_address(document: str) -> bool:
-    return document.startswith(("https://", "http://"))
 
 
 async def _submit(
@@ -99,7 +96,7 @@ async def _submit(
     async with client:
         boards = []
         for document in documents:
-            where: dict[str, Any] = {"url" if _is_address(document) else "document": document}
+            where: dict[str, Any] = {"url" if is_address(document) else "document": document}
             handle = await client.submit(**where, **asked)
             boards.append(handle.id)
             if not wait:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import orjson
@@ -246,3 +248,36 @@ def test_a_service_beside_that_lacks_a_source_is_named(tmp_path: Path) -> None:
         ran = cli("analyze", tmp_path / "note.txt", "--plugins", tmp_path / "plugins")
         assert (ran.code, "does not have shout" in ran.err, "--data DIR" in ran.err) == (2, True, True), ran
         assert cli("analyze", tmp_path / "note.txt").code == 0, "with the same sources it joins the service"
+
+
+class Note(BaseHTTPRequestHandler):
+    """One document, at any path."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(TEXT.encode())))
+        self.end_headers()
+        self.wfile.write(TEXT.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.mark.long
+def test_an_address(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Note) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a//note.txt?x=1"
+        cli = Cli(tmp_path / "data")
+        refused = cli("analyze", url)
+        assert (refused.code, refused.out) == (2, "")
+        assert "address" in refused.err
+        ran = Cli(tmp_path / "data", {"BLACKBOARD_EGRESS_ALLOW": "127.0.0.1/32"})("analyze", url, "--json")
+        server.shutdown()
+    assert ran.code == 0, ran.err
+    result = ran.json()
+    assert (result["file"], result["status"]) == (url, "completed")
+    assert "35.50" in str(result["report"])
+    shown = cli("show", result["board"], "upload/original", "--json").json()
+    assert "note.txt" in str(shown)
