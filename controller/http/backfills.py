@@ -13,6 +13,7 @@ from controller.http.door import BoardId, answer, api_of, board_of, caller_of, d
 from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardModel, NoOptions
 from controller.http.problems import described
+from controller.http.room import AGAIN, check_again
 from controller.http.shadows import SPACE
 from controller.http.waiting import PREFER, waited
 
@@ -29,7 +30,7 @@ DOWNSTREAM = flag("downstream", "On a board that has ended: let what reads its c
     summary="Run one more source, or a newer version of one",
     responses={
         202: {"model": BoardModel, "description": "`Location` names the board where it runs."},
-        **described("source-present", "validation-error", "source-unfit", "conflict", *SLUGS),
+        **described("source-present", "validation-error", "source-unfit", "conflict", *SLUGS, *AGAIN),
     },
     openapi_extra=with_headers(documented(DOWNSTREAM, SPACE, **optional(NoOptions)), PARAMETER, PREFER),
 )
@@ -37,12 +38,13 @@ async def backfill(request: Request, board: BoardId, source: SourceName) -> Resp
     """A board that has ended stays as it is: the source runs, alone, on a copy of it. An open one gets it added."""
     given = query(request, DOWNSTREAM, SPACE)
     shadow, downstream = given[SPACE] == "shadow", given[DOWNSTREAM]
-    await board_of(request, board)
+    before = await board_of(request, board)
     async with in_turn(request, board) as turn:
         await read_options(request, NoOptions)
         desk, caller, once = api_of(request).desk, caller_of(request), turn.once(b"%d%d" % (shadow, downstream))
         view = await turn.first()
         if view is None:
+            await check_again(request, before)
             place = await desk.backfill(
                 board, source, caller.person, shadow=shadow, downstream=downstream, tenant=caller.tenant, once=once
             )

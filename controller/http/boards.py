@@ -38,6 +38,7 @@ from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions
 from controller.http.problems import CATALOGUE, Problem, described
 from controller.http.reasons import WhyModel
+from controller.http.room import AGAIN, check_again
 from controller.http.waiting import PREFER, waited
 from controller.kin import children_of
 from controller.views import BoardView, activation_view
@@ -177,19 +178,20 @@ async def approve(request: Request, board: BoardId) -> Response:
     summary="Try again what failed",
     responses={
         202: {"model": BoardModel, "description": "`Location` names the board where it goes on."},
-        **described("nothing-to-retry", "validation-error", *SLUGS),
+        **described("nothing-to-retry", "validation-error", *SLUGS, *AGAIN),
     },
     openapi_extra=with_headers(optional(RetryOptions), PARAMETER, PREFER),
 )
 async def retry(request: Request, board: BoardId) -> Response:
     """On an open board, activations that failed for good run again. A board that has ended is forked."""
     query(request)
-    await board_of(request, board)
+    before = await board_of(request, board)
     async with in_turn(request, board) as turn:
         options = await read_options(request, RetryOptions)
         desk, caller, once = api_of(request).desk, caller_of(request), turn.once(options.model_dump_json().encode())
         view = await turn.first()
         if view is None:
+            await check_again(request, before)
             place = await desk.retry(board, caller.person, options.activation, tenant=caller.tenant, once=once)
             view = await turn.answered() or await board_of(request, place)
     view, more = await waited(request, view)

@@ -114,13 +114,16 @@ async def in_turn(request: Request, board: str = "") -> AsyncIterator[Turn]:
     holding = asyncio.create_task(_hold(store, place, nonce))
     try:
         yield Turn(request, place, nonce, None)
-    except RequestUnderWay:
-        raise _under_way(request) from None
-    finally:
+    except BaseException as error:
+        # Nothing came of it, as far as is known: the next try need not wait. What came of it all the same stays known.
         holding.cancel()
-        # What was answered stays known; what was not is free for the next try at once.
         with suppress(StorageError):
             await asyncio.shield(store.once(*place, nonce, 0))
+        if isinstance(error, RequestUnderWay):
+            raise _under_way(request) from None
+        raise
+    finally:
+        holding.cancel()
 
 
 def made_at(view: BoardView, turn: Turn) -> dict[str, str]:

@@ -9,10 +9,14 @@ from fastapi import Request
 from blackboard.errors import LimitReached, Overloaded
 from controller.http.body import unread
 from controller.http.door import api_of, caller_of
+from controller.policy import policy_of
+from controller.views import BoardView
 
 AGAIN_S = (2.0, 10.0)
 """When to come back to a service that is overloaded: not all at the same moment."""
-SLUGS = ("overloaded", "too-many-boards", "budget-exhausted")
+AGAIN = ("too-many-boards", "budget-exhausted")
+"""What running a board again may come to."""
+SLUGS = ("overloaded", *AGAIN)
 
 
 async def check_room(request: Request) -> None:
@@ -25,6 +29,12 @@ async def check_room(request: Request) -> None:
     except LimitReached as error:
         error.headers.update(unread(request))
         raise
+
+
+async def check_again(request: Request, view: BoardView) -> None:
+    """`check_budget` for a board that is to go on, where it asks models."""
+    if policy_of(view.head.get("policy", "")).asks_models:
+        await check_budget(request)
 
 
 async def check_budget(request: Request) -> None:

@@ -12,7 +12,8 @@ from blackboard.board import fold
 from blackboard.entries import Answer, Commit, Fork, Header, Mismatch, Put, Retract
 from blackboard.errors import BoardGone, UsageError
 from blackboard.events import LogRecord, to_json
-from blackboard.keys import partition_of
+from blackboard.keys import new_board_id, partition_of
+from blackboard.once import Once, made, place_of
 from blackboard.ports import Store
 from tests.making import activation, agenda, consistent, end, new_board, person, put, source, until
 
@@ -713,3 +714,44 @@ class TestRetiring:
         assert await store.boards("acme") == ([], "")
         assert await store.retire(board)
         assert (await person(store, board, put("page/1"))).status == "gone"
+
+
+class TestRequestsSentAgain:
+    async def test_one_at_a_time_answers_one(self, store: Store) -> None:
+        place = place_of(16, "acme", "/v1/documents", "k")
+        assert await store.once(*place, "a1", 60_000) == "mine"
+        assert [await store.once(*place, nonce, 60_000) for nonce in ("b2", "a1", "b2")] == ["busy", "mine", "busy"]
+        assert await store.once(*place, "b2", 0) == "busy"
+        assert await store.once(*place, "a1", 0) == "mine"
+        assert await store.once(*place, "b2", 60_000) == "mine"
+        assert await store.once(place[0], place_of(16, "acme", "/v1/documents", "l")[1], "c3", 60_000) == "mine"
+
+    async def test_whoever_lost_its_turn_makes_nothing(self, store: Store) -> None:
+        """A reservation lapsed while its holder slept; the next one came, and the sleeper must not make a second board."""
+        place = place_of(16, "t", "/p", "k")
+
+        def commit(nonce: str, id: str) -> Commit:
+            head = {"status": "open", "tenant": "t"}
+            asked = Once(*place, nonce, "abc123")
+            return Commit(
+                "board.created", "x", id=id, create=True, head=head, writes=(Put("page/1", b"{}"),), once=asked
+            )
+
+        assert await store.once(*place, "a1", 1) == "mine"
+        await until(lambda: _said(store, place, "b2"))
+        late, board = new_board_id(place[0]), new_board_id(place[0])
+        answer = await store.commit(late, commit("a1", "1"))
+        assert (answer.status, [m.key for m in answer.mismatches]) == ("conflict", ["once"])
+        assert await store.head(late) is None
+        first = await store.commit(board, commit("b2", "2"))
+        assert first.ok
+        # The reply was lost, and the step is sent again.
+        assert (await store.commit(board, commit("b2", "2"))).already
+        assert (await store.commit(late, commit("a1", "1"))).status == "conflict"
+        said = made(await store.once(*place, "c3", 0))
+        assert said is not None
+        assert (said.board, said.revision, said.fingerprint) == (board, 1, "abc123")
+
+
+async def _said(store: Store, place: tuple[int, str], nonce: str) -> bool:
+    return await store.once(*place, nonce, 60_000) == "mine"

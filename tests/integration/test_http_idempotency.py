@@ -10,10 +10,8 @@ import httpx2
 import pytest
 
 from blackboard import once
-from blackboard.entries import Commit, Put
-from blackboard.keys import new_board_id
 from blackboard.memory import MemoryStore
-from blackboard.once import Once, made, place_of
+from blackboard.once import place_of
 from blackboard.ports import Store
 from blackboard.store import RedisStore
 from controller.access import Admitted, Caller
@@ -175,37 +173,8 @@ async def test_a_crash_frees_the_key_after_a_while(redis_store: RedisStore) -> N
         assert await boards(served) == [board]
 
 
-async def test_whoever_lost_its_turn_makes_nothing(store: Store) -> None:
-    """A reservation lapsed while its holder was asleep; the next one came, and the sleeper must not make a second board."""
-    place = place_of(16, "t", "/p", "k")
-
-    def commit(nonce: str, id: str) -> Commit:
-        head = {"status": "open", "tenant": "t"}
-        asked = Once(*place, nonce, "abc123")
-        return Commit("board.created", "x", id=id, create=True, head=head, writes=(Put("page/1", b"{}"),), once=asked)
-
-    assert await store.once(*place, "a1", 1) == "mine"
-    await until(lambda: _said(store, place, "b2"))
-    late, board = new_board_id(place[0]), new_board_id(place[0])
-    answer = await store.commit(late, commit("a1", "1"))
-    assert (answer.status, [m.key for m in answer.mismatches]) == ("conflict", ["once"])
-    assert await store.head(late) is None
-    first = await store.commit(board, commit("b2", "2"))
-    assert first.ok
-    # The reply was lost, and the step is sent again.
-    assert (await store.commit(board, commit("b2", "2"))).already
-    assert (await store.commit(late, commit("a1", "1"))).status == "conflict"
-    said = made(await store.once(*place, "c3", 0))
-    assert said is not None
-    assert (said.board, said.revision, said.fingerprint) == (board, 1, "abc123")
-
-
 async def _busy(store: Store, place: tuple[int, str]) -> bool:
     return await store.once(*place, "d4", 0) == "busy"
-
-
-async def _said(store: Store, place: tuple[int, str], nonce: str) -> bool:
-    return await store.once(*place, nonce, 60_000) == "mine"
 
 
 async def test_it_is_kept_for_a_day_beside_its_board(redis_store: RedisStore) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+import pytest
 
 from blackboard.keys import new_board_id
 from blackboard.quotas import UNMADE_MS
@@ -40,8 +41,10 @@ async def post(served: Served, text: str = "x", **more: Any) -> httpx2.Response:
 # -- boards under way --------------------------------------------------------------------------------------------------
 
 
-async def test_the_limit_is_exact_however_many_come_at_once(redis_store: RedisStore) -> None:
+@pytest.mark.parametrize("kind", ["redis_store", pytest.param("cluster_store", marks=pytest.mark.cluster)])
+async def test_the_limit_is_exact_however_many_come_at_once(request: pytest.FixtureRequest, kind: str) -> None:
     """Over two processes, as it were: each with a server and a count of its own."""
+    redis_store: RedisStore = request.getfixturevalue(kind)
     limit = {"limit_boards_in_flight": 10}
     async with serving(redis_store, **limit) as one, serving(redis_store, **limit) as other:
         answers = await asyncio.gather(*(post(served) for _ in range(25) for served in (one, other)))
@@ -201,13 +204,17 @@ async def test_tokens_of_the_day(redis_url: str, redis_store: RedisStore) -> Non
         served.service.desk._models = True
         await ledger.end(spent(clock[0], 999))
         await ledger.end(spent(clock[0], 5000, "another"))
-        assert (await asked()).status_code == 202
+        board = (await asked()).json()["id"]
+        await end(redis_store, board)
         await ledger.end(spent(clock[0] + 1, 31))
         refused = await asked()
         assert slug(refused) == (429, "budget-exhausted")
         assert refused.headers["retry-after"] == "400"
         form = {"files": {"file": ("a.txt", b"x" * 10)}, "data": {"models": "auto"}}
         assert slug(await served.client.post("/v1/documents", **form)) == (429, "budget-exhausted")  # type: ignore[arg-type]
+        again = await served.client.post(f"/v1/boards/{board}/retry")
+        assert slug(again) == (429, "budget-exhausted")
+        assert slug(await served.client.post(f"/v1/boards/{board}/sources/report")) == (429, "budget-exhausted")
         # Who asks no models needs none.
         assert (await asked("off")).status_code == 202
         clock[0] += 400
