@@ -17,7 +17,7 @@ import orjson
 
 from blackboard.board import Board, apply, fold
 from blackboard.entries import Activation, Header, digest_of
-from blackboard.errors import LogError, ReplayDiverged, UsageError
+from blackboard.errors import BoardGone, LogError, ReplayDiverged, UsageError
 from blackboard.events import LogRecord, from_json
 from blackboard.ports import Store
 from blackboard.writing import referred
@@ -27,9 +27,11 @@ __all__ = [
     "Difference",
     "EntryChange",
     "check_values",
+    "copied",
     "diff",
     "differences",
     "fold",
+    "folded_at",
     "read_log",
     "steps",
     "verify",
@@ -40,6 +42,8 @@ MAX_FILE = 4 * 1024**3
 """Bytes of an exported log, unpacked."""
 MAX_LINE = 64 * 1024**2
 """Bytes of one record: its values are at most 256 KiB each, a fork's first record holds a whole board."""
+PAGE = 200
+"""Records of a log read from a store at a time."""
 SHOWN = 120
 """Characters of a value that a difference shows."""
 
@@ -141,6 +145,29 @@ class Diff:
             "entries": [_change_to_json(change) for change in self.entries],
             "activations": {id: list(pair) for id, pair in self.activations.items()},
         }
+
+
+async def folded_at(store: Store, board: str, at: int, start: Board | None = None) -> Board:
+    """A board as it was at a revision that it has had; `start`: as it was before, taken further in place.
+
+    Raises BoardGone when it is removed meanwhile.
+    """
+    folded = Board(board) if start is None else start
+    after = f"{folded.revision}-{2**32}" if folded.revision else "0-0"
+    while folded.revision < at:
+        records = await store.log(board, after, count=PAGE)
+        if not records:
+            raise BoardGone("there is no such board")
+        for record in records:
+            if record.revision <= at:
+                apply(folded, record)
+        after = records[-1].id
+    return folded
+
+
+def copied(board: Board) -> Board:
+    """One of its own, with the same content."""
+    return Board(board.id, dict(board.head), dict(board.entries), dict(board.values), dict(board.agenda))
 
 
 def diff(before: Board, after: Board) -> Diff:

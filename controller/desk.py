@@ -18,6 +18,7 @@ from blackboard.levels import Address, Upload
 from blackboard.once import Once
 from blackboard.ports import Store
 from blackboard.quotas import NoQuota
+from blackboard.replay import folded_at
 from controller.adding import TRIES, Adding
 from controller.announcing import CREATED, Interest, Nobody
 from controller.choice import begin_with, idle_without
@@ -263,6 +264,19 @@ class Desk:
         )
         _settled(await self._store.commit(board, commit))
         return board
+
+    async def fork(
+        self, board: str, by: str, at: int | None = None, *, tenant: str = "default", once: Once | None = None
+    ) -> str:
+        """A new board that goes on from this one as it was at a revision (None: as it is); the new one's id.
+
+        Work that was under way or had failed then is decided anew, by today's sources. Raises InvalidValue for a revision
+        that the board has not had.
+        """
+        view = await self.view(board, tenant=tenant)
+        if at is not None and at > view.revision:
+            raise InvalidValue([("/at", f"the board's last revision is {view.revision}")])
+        return await self._fork(await folded_at(self._store, board, at or view.revision), by, once)
 
     async def _fork(self, old: Board, by: str, once: Once | None) -> str:
         tenant = old.head.get("tenant", "")

@@ -28,6 +28,7 @@ from controller.http import (
     erasure,
     events,
     health,
+    history,
     keys,
     logs,
     remote,
@@ -111,8 +112,8 @@ def create_app(service: Api) -> FastAPI:
     )
     app.state.api = service
     resources = (
-        documents, boards, backfills, report, entries, commits, logs, erasure, events, dashboards, activations, remote,
-        sources, blobs, spending, capabilities, health, keys, webhooks,
+        documents, boards, backfills, report, entries, commits, logs, history, erasure, events, dashboards,
+        activations, remote, sources, blobs, spending, capabilities, health, keys, webhooks,
     )  # fmt: skip
     for resource in resources:
         # Flat, not included: a request then meets one list of routes, and what a path allows can be read off it.

@@ -15,9 +15,10 @@ from blackboard.errors import UsageError
 from blackboard.keys import BOARD_ID
 from blackboard.levels import Child
 from blackboard.ports import BoardRow
+from blackboard.replay import folded_at
 from controller.http.body import optional, read_options
 from controller.http.caching import caching, not_modified
-from controller.http.contents import entries_of, folded_at
+from controller.http.contents import entries_of
 from controller.http.door import (
     BoardId,
     Parameter,

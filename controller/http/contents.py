@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from blackboard.board import Board, apply
+from blackboard.board import Board
 from blackboard.entries import Header, is_shadow, level_of
-from blackboard.errors import BoardGone
 from blackboard.ports import Store
 from controller.views import entry_view
 
@@ -23,20 +22,6 @@ async def entries_of(store: Store, board: Board, level: str | None = None) -> li
     keys = sorted(key for key in board.values if not is_shadow(key) and level in (None, level_of(key)))
     values = await resolved(store, (board.values[key] for key in keys))
     return [entry_view(key, Header.parse(board.entries[key]), value) for key, value in zip(keys, values, strict=True)]
-
-
-async def folded_at(store: Store, board: str, at: int) -> Board:
-    """The board as it was at a revision that it has had. Raises BoardGone when it is removed meanwhile."""
-    folded, after = Board(board), "0-0"
-    while folded.revision < at:
-        records = await store.log(board, after, count=PAGE)
-        if not records:
-            raise BoardGone("there is no such board")
-        for record in records:
-            if record.revision <= at:
-                apply(folded, record)
-        after = records[-1].id
-    return folded
 
 
 async def resolved(store: Store, values: Iterable[bytes]) -> list[bytes]:

@@ -52,6 +52,24 @@ FORK = OPEN | {
     "links": {name: link.replace(BOARD, "7-x2mbdq5h6kqkq4f4xw5jq6nqzv") for name, link in LINKS.items()},
 }
 PAGE = {"number": 1, "text": "Signed in Basel on 6 May 2024."}
+DIFF = {
+    "board": BOARD,
+    "from": 3,
+    "to": 4,
+    "head": {},
+    "entries": [
+        {
+            "key": PLACE,
+            "kind": "added",
+            "from_version": 0,
+            "to_version": 1,
+            "owner": "pages",
+            "before": None,
+            "value": PAGE,
+        }
+    ],
+    "activations": {"pages.7c8051052e2471924580": ["running", "done"]},
+}
 CORRECTED = {
     "board": BOARD,
     "revision": 25,

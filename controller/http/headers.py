@@ -35,7 +35,15 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 LOCATED: Final = frozenset({"201", "202"})
 VERSIONED: Final = frozenset(
-    {"documents.submit", "boards.cancel", "boards.approve", "boards.retry", "boards.backfill", "boards.commit"}
+    {
+        "documents.submit",
+        "boards.cancel",
+        "boards.approve",
+        "boards.retry",
+        "boards.backfill",
+        "boards.commit",
+        "boards.fork",
+    }
 )
 """Operations that answer a board with its tag, and cannot be asked for a change of it alone."""
 

@@ -95,6 +95,12 @@ class RetryOptions(Options):
     activation: Annotated[str | None, Field(max_length=200)] = None
 
 
+class ForkOptions(Options):
+    """Where the new board begins."""
+
+    at: Annotated[int | None, Field(ge=1, le=10**12, description="A revision; null: the last one there is.")] = None
+
+
 class NoOptions(Options):
     """An empty object, or no body at all."""
 

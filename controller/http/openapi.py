@@ -18,7 +18,15 @@ from controller.http.commits import PersonCommitRequest
 from controller.http.examples import ANSWERS, REQUESTS
 from controller.http.headers import HEADERS, headers_of
 from controller.http.key_models import KeyRequest, RotateRequest
-from controller.http.models import FileDocument, NoOptions, Problem, RetryOptions, TextDocument, UrlDocument
+from controller.http.models import (
+    FileDocument,
+    ForkOptions,
+    NoOptions,
+    Problem,
+    RetryOptions,
+    TextDocument,
+    UrlDocument,
+)
 from controller.http.problems import CATALOGUE, MEDIA_TYPE
 from controller.http.scopes import NEEDS
 from controller.http.tags import TAGS
@@ -36,7 +44,7 @@ from controller.remote.requests import ClaimRequest, CommitRequest, RenewRequest
 MODELS: Final[tuple[type[BaseModel], ...]] = (
     Problem, TextDocument, UrlDocument, FileDocument, RetryOptions, NoOptions, Declaration, ClaimRequest, RenewRequest,
     CommitRequest, KeyRequest, RotateRequest, NewWebhook, WebhookChange, RotateOptions, RedeliverOptions, WebhookMessage,
-    PersonCommitRequest,
+    PersonCommitRequest, ForkOptions,
 )  # fmt: skip
 ANY: Final = (
     "bad-request", "request-timeout", "uri-too-long", "header-fields-too-large", "internal-error", "too-many-connections",

@@ -257,7 +257,8 @@ def problem_of(request: Request, error: Exception) -> Problem:
         headers = {**error.headers, "Retry-After": str(max(1, math.ceil(error.after_s)))}
         return Problem(error.slug, str(error), headers=headers)
     if isinstance(error, BoardClosed):
-        links = {"retry": f"/v1/boards/{request.path_params.get('board', '')}/retry"}
+        board = f"/v1/boards/{request.path_params.get('board', '')}"
+        links = {"retry": f"{board}/retry", "fork": f"{board}/fork"}
         return Problem("board-ended", links=links)
     if isinstance(error, EntryConflict):
         headers = {"ETag": f'"{error.current}"'} if error.live else {}
