@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blackboard.client.calls import Answer, Call, Paged, json_body, page_of, path_of
@@ -83,6 +84,23 @@ def retry(id: str, activation: str) -> Call[Board]:
     )
 
 
+def fork(id: str, at: int | None) -> Call[Board]:
+    """Go on from a revision; the new board."""
+    return Call(
+        "POST",
+        path_of("boards", id, "fork"),
+        lambda it: board_of(it.object()),
+        headers=once(),
+        body=json_body({"at": at}) if at is not None else None,
+        harmless=True,
+    )
+
+
+def diff(id: str, start: int, end: int | None) -> Call[Json]:
+    """What moved between two revisions."""
+    return Call("GET", path_of("boards", id, "diff"), Answer.object, params={"from": start, "to": end})
+
+
 def backfill(id: str, source: str, *, downstream: bool, space: str) -> Call[Board]:
     """Run one more source; the board where it runs."""
     return Call(
@@ -129,6 +147,12 @@ def put_entry(id: str, key: str, value: Any, if_version: int | None, *, pin: boo
         body=json_body(value),
         key=key,
     )
+
+
+def commit(id: str, writes: Sequence[Json], checks: Mapping[str, int], revision: int | None) -> Call[Json]:
+    """Contribute several entries in one step. Each time under an id of its own, so that it may be sent again."""
+    body = {"writes": list(writes), "checks": dict(checks), "revision": revision, "id": secrets.token_hex(16)}
+    return Call("POST", path_of("boards", id, "commits"), Answer.object, body=json_body(body), harmless=True)
 
 
 def delete_entry(id: str, key: str, if_version: int) -> Call[None]:

@@ -212,6 +212,17 @@ def retry(
     _act(client_of(url, api_key), lambda client: client.retry(board, activation=activation), as_json)
 
 
+def fork(
+    board: BoardId,
+    at: Annotated[int | None, typer.Option("--at", metavar="REV", min=1, help="Go on from this revision.")] = None,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = "",
+) -> None:
+    """Go on from a revision of a board on a new one; its id. What had been done then stays done."""
+    _act(client_of(url, api_key), lambda client: client.fork(board, at=at), as_json)
+
+
 def _act(client: AsyncBlackboard, ask: Callable[[AsyncBlackboard], Awaitable[Board]], as_json: bool) -> None:
     async def acted() -> Board:
         async with client:
@@ -245,5 +256,5 @@ def backfill(
 
 def register(app: typer.Typer) -> None:
     """Add the group's commands."""
-    for command in (submit, watch, cancel, approve, retry, backfill):
+    for command in (submit, watch, cancel, approve, retry, fork, backfill):
         app.command()(command)

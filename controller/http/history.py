@@ -17,10 +17,22 @@ from controller.http.boards import shown
 from controller.http.body import optional, read_options
 from controller.http.caching import caching, not_modified
 from controller.http.contents import resolved
-from controller.http.door import BoardId, Parameter, answer, api_of, board_of, caller_of, documented, query, whole
-from controller.http.idempotency import SLUGS, in_turn, made_at, with_key
+from controller.http.door import (
+    BoardId,
+    Parameter,
+    answer,
+    api_of,
+    board_of,
+    caller_of,
+    documented,
+    query,
+    whole,
+    with_headers,
+)
+from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardModel, ForkOptions
 from controller.http.problems import Problem, described
+from controller.http.waiting import PREFER, waited
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
@@ -122,7 +134,7 @@ def _change(change: EntryChange, before: bytes, after: bytes) -> dict[str, Any]:
         202: {"model": BoardModel, "description": "`Location` names the new board; `parent` says where it comes from."},
         **described("validation-error", *SLUGS),
     },
-    openapi_extra=with_key(optional(ForkOptions)),
+    openapi_extra=with_headers(optional(ForkOptions), PARAMETER, PREFER),
 )
 async def fork(request: Request, board: BoardId) -> Response:
     """The new board begins with what stood on this one at that revision. What had been done stays done; what was under way
@@ -136,4 +148,5 @@ async def fork(request: Request, board: BoardId) -> Response:
         if view is None:
             place = await desk.fork(board, caller.person, options.at, tenant=caller.tenant, once=once)
             view = await turn.answered() or await board_of(request, place)
-    return answer(shown(view), 202, made_at(view, turn))
+    view, more = await waited(request, view)
+    return answer(shown(view), 202, made_at(view, turn) | more)

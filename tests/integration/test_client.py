@@ -14,6 +14,7 @@ from blackboard.errors import (
     BoardClosed,
     BoardError,
     BoardGone,
+    ConflictError,
     EntryConflict,
     InvalidValue,
     OutcomeUnknown,
@@ -131,6 +132,23 @@ async def test_the_rest_of_what_can_be_asked(client: Any) -> None:
         with pytest.raises(BoardGone) as gone:
             await client.board(id)
         assert gone.value.slug == "not-found" and gone.value.request_id
+
+
+async def test_commits_forks_and_what_moved(client: Any) -> None:
+    handle = await client.submit(text="Some text.")
+    page = {"number": 1, "text": "one"}
+    made = await client.commit(handle.id, [{"key": "page/0001", "value": page}], checks={"page/0001": 0})
+    assert made["entries"] == [{"key": "page/0001", "version": 1, "changed": True}]
+    with pytest.raises(ConflictError) as refused:
+        await client.commit(handle.id, [{"op": "retract", "key": "page/0001"}], checks={"page/0001": 2}, revision=9)
+    assert [each["key"] for each in refused.value.mismatches] == ["revision", "page/0001"]
+    moved = await client.diff(handle.id, start=1)
+    assert [(each["key"], each["kind"]) for each in moved["entries"]] == [("page/0001", "added")]
+    forked = await client.fork(handle.id, at=1)
+    assert forked.raw["parent"] == f"{handle.id}@1"
+    assert (await client.diff(forked.id, end=1))["to"] == 1
+    with pytest.raises(InvalidValue, match="last revision is 2"):
+        await client.fork(handle.id, at=3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Unpack
 
@@ -113,6 +113,20 @@ class AsyncBlackboard(AsyncConnection):
         """
         return await self.send(ask.put_entry(id, key, value, if_version, pin=pin, confidence=confidence))
 
+    async def commit(
+        self,
+        id: str,
+        writes: Sequence[dict[str, Any]],
+        *,
+        checks: Mapping[str, int] | None = None,
+        revision: int | None = None,
+    ) -> dict[str, Any]:
+        """Put and retract several entries in one step, or none, as `POST /v1/boards/{id}/commits` takes and answers it.
+
+        `checks`: key -> the version it must have. Raises ConflictError with every mismatch.
+        """
+        return await self.send(ask.commit(id, writes, checks or {}, revision))
+
     async def delete_entry(self, id: str, key: str, *, if_version: int) -> None:
         """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
         await self.send(ask.delete_entry(id, key, if_version))
@@ -161,6 +175,14 @@ class AsyncBlackboard(AsyncConnection):
     async def retry(self, id: str, *, activation: str = "") -> Board:
         """Try again what failed; the board where that happens: a new one if this one has ended. Raises NothingToRetry."""
         return await self.send(ask.retry(id, activation))
+
+    async def fork(self, id: str, *, at: int | None = None) -> Board:
+        """Go on from a revision (None: the last one) on a new board, which is answered."""
+        return await self.send(ask.fork(id, at))
+
+    async def diff(self, id: str, *, start: int = 0, end: int | None = None) -> dict[str, Any]:
+        """What moved between two revisions, as `GET /v1/boards/{id}/diff` says it. `end`: None is the last one."""
+        return await self.send(ask.diff(id, start, end))
 
     async def backfill(self, id: str, source: str, *, downstream: bool = False, space: str = "") -> Board:
         """Run one more source, or a newer version of one; the board where that happens. Raises SourcePresent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Unpack
 
@@ -113,6 +113,20 @@ class Blackboard(Connection):
         """
         return self.send(ask.put_entry(id, key, value, if_version, pin=pin, confidence=confidence))
 
+    def commit(
+        self,
+        id: str,
+        writes: Sequence[dict[str, Any]],
+        *,
+        checks: Mapping[str, int] | None = None,
+        revision: int | None = None,
+    ) -> dict[str, Any]:
+        """Put and retract several entries in one step, or none, as `POST /v1/boards/{id}/commits` takes and answers it.
+
+        `checks`: key -> the version it must have. Raises ConflictError with every mismatch.
+        """
+        return self.send(ask.commit(id, writes, checks or {}, revision))
+
     def delete_entry(self, id: str, key: str, *, if_version: int) -> None:
         """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
         self.send(ask.delete_entry(id, key, if_version))
@@ -161,6 +175,14 @@ class Blackboard(Connection):
     def retry(self, id: str, *, activation: str = "") -> Board:
         """Try again what failed; the board where that happens: a new one if this one has ended. Raises NothingToRetry."""
         return self.send(ask.retry(id, activation))
+
+    def fork(self, id: str, *, at: int | None = None) -> Board:
+        """Go on from a revision (None: the last one) on a new board, which is answered."""
+        return self.send(ask.fork(id, at))
+
+    def diff(self, id: str, *, start: int = 0, end: int | None = None) -> dict[str, Any]:
+        """What moved between two revisions, as `GET /v1/boards/{id}/diff` says it. `end`: None is the last one."""
+        return self.send(ask.diff(id, start, end))
 
     def backfill(self, id: str, source: str, *, downstream: bool = False, space: str = "") -> Board:
         """Run one more source, or a newer version of one; the board where that happens. Raises SourcePresent."""
