@@ -26,9 +26,9 @@ async def test_webhooks_from_the_command_line(redis_url: str, tmp_path: Path) ->
     ):
         cli = Cli(tmp_path, {"BLACKBOARD_URL": served.base})
 
-        async def run(*words: str, **more: str) -> Ran:
+        async def run(*words: str, command: str = "webhooks", **more: str) -> Ran:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, str(SCRIPT), "webhooks", *words, env={**cli.environment, **more},
+                sys.executable, str(SCRIPT), command, *words, env={**cli.environment, **more},
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             out, err = await process.communicate()
@@ -61,9 +61,21 @@ async def test_webhooks_from_the_command_line(redis_url: str, tmp_path: Path) ->
         assert (await run("redeliver", id)).code == 2
         turned = await run("rotate", id, "--json")
         assert turned.json()["secret"].startswith("whsec_")
+        for _ in range(2):
+            drawn = await run("rotate", "callbacks")
+        page = tmp_path / "page.txt"
+        page.write_text("one of 2024")
+        sent = await run(str(page), "--callback", receiver.url("/only"), "--wait", command="submit")
+        assert sent.code == 0, sent.err
+
+        async def called() -> bool:
+            return bool(receiver.at("/only"))
+
+        await until(called)
+        assert receiver.at("/only")[0].verified(drawn.out.split()[1])["data"]["board"] == sent.out.strip()
         env = {"BLACKBOARD_REDIS_URL": redis_url, "BLACKBOARD_SECRET_KEY": f"{NEW} {OLD}"}
         sealed = await run("reseal", **env)
-        assert (sealed.code, sealed.out) == (0, "1\n"), sealed.err
+        assert (sealed.code, sealed.out) == (0, "2\n"), sealed.err
         assert (await run("reseal", **env)).out == "0\n"
         assert (await run("delete", id)).out == f"{id}\n"
         assert (await run("delete", id)).code == 2
