@@ -54,15 +54,20 @@ def parse_keys(text: str, where: str) -> list[bytes]:
 
 
 class Sealer:
-    """Seals and opens. Where no key was given, one is drawn into a file when it is first needed."""
+    """Seals and opens. A file is read when it is first needed, and a key drawn into it then, if that is allowed."""
 
-    def __init__(self, keys: Sequence[bytes] = (), *, drawn: Path | None = None) -> None:
-        """`drawn`: where the key is that was drawn, or is to be. Either of the two is needed."""
+    def __init__(self, keys: Sequence[bytes] = (), *, file: Path | None = None, draw: bool = False) -> None:
+        """`keys`, or where they are; `draw`: whether one is made there where there is none."""
         self._keys = {key_id(key): key for key in keys}
-        self._drawn = drawn
+        self._file = file
+        self._draws = draw
 
     def __repr__(self) -> str:
         return f"Sealer({', '.join(self._keys)})"
+
+    def check(self) -> None:
+        """Raises UsageError where the keys cannot be read."""
+        self._all()
 
     def seal(self, secret: bytes, about: str) -> str:
         """Under the first key; it opens for the same `about` alone."""
@@ -96,13 +101,20 @@ class Sealer:
         return sealed.split(".")[1:2] == [next(iter(self._all(draw=True)))]
 
     def _all(self, *, draw: bool = False) -> dict[str, bytes]:
-        if not self._keys and self._drawn is not None:
-            with suppress(FileNotFoundError):
-                key = self._drawn.read_text("ascii")
-                self._keys = {key_id(each): each for each in parse_keys(key, str(self._drawn))}
-            if not self._keys and draw:
-                _draw(self._drawn)
+        if self._keys or self._file is None:
+            return self._keys
+        try:
+            text = self._file.expanduser().read_text("ascii")
+        except FileNotFoundError:
+            if self._draws and not draw:
+                return {}
+            if self._draws:
+                _draw(self._file)
                 return self._all()
+            raise UsageError("BLACKBOARD_SECRET_KEY_FILE names no file", hint=HINT) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the file of the secret key cannot be read: {type(error).__name__}") from error
+        self._keys = {key_id(each): each for each in parse_keys(text, "the file of the secret key")}
         return self._keys
 
 
@@ -127,9 +139,5 @@ def sealer_of(secret_key: str, secret_key_file: str, data_dir: Path) -> Sealer:
     if secret_key:
         return Sealer(parse_keys(secret_key, "BLACKBOARD_SECRET_KEY"))
     if secret_key_file:
-        try:
-            text = Path(secret_key_file).expanduser().read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"BLACKBOARD_SECRET_KEY_FILE cannot be read: {type(error).__name__}") from error
-        return Sealer(parse_keys(text, "BLACKBOARD_SECRET_KEY_FILE"))
-    return Sealer(drawn=data_dir / DRAWN)
+        return Sealer(file=Path(secret_key_file))
+    return Sealer(file=data_dir / DRAWN, draw=True)

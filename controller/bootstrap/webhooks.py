@@ -23,7 +23,8 @@ def open_webhooks(settings: Settings, store: RedisStore) -> Webhooks:
 
 
 async def follow_webhooks(webhooks: Webhooks, stack: AsyncExitStack) -> None:
-    """Learn which tenants listen, before the first board begins or ends here, and from then on."""
+    """Learn which tenants listen, before the first board begins or ends here, and from then on. Raises UsageError."""
+    webhooks.sealer.check()
     await webhooks.interest.refresh()
     follow(webhooks.interest.follow(), stack)
 

@@ -1,12 +1,12 @@
 -- hook_drop: a webhook goes, with what waits for it and its list of deliveries
 -- keys: hook tenant edition lane lanes log
--- args: id owner
+-- args: id owner lane_name
 -- answers: the new edition | 0, there was none
 local hook, tenant, edition, lane, lanes, log = unpack(KEYS)
-local id, owner = unpack(ARGV)
+local id, owner, lane_name = unpack(ARGV)
 if redis.call('HDEL', tenant, id) == 0 then return 0 end
 redis.call('UNLINK', hook, lane, log)
-redis.call('ZREM', lanes, id)
+redis.call('ZREM', lanes, lane_name)
 local letters = table.concat(redis.call('HVALS', tenant), '\n')
 local sum = ''
 for wants in string.gmatch('\n' .. letters, '\n(%a*)|') do

@@ -11,5 +11,5 @@ keys `bb:{hooks}:<kind>:<name>`:
 `due:<lane>`           zset  deliveries to make -> when, ms              members: until they are made or given up
 `due:all`              zset  lane -> the earliest time in it, ms         members: while the lane holds any
 
-A lane is what one slow receiver may hold up: a webhook, or the callbacks of one tenant to one host.
+A lane is what one slow receiver may hold up: a webhook, or the callbacks of one tenant to some hosts.
 """

@@ -10,7 +10,7 @@ from blackboard.ports import Due, Store
 from controller.announcing import CREATED
 from controller.views import BoardView
 from controller.webhooks import messages
-from controller.webhooks.records import Delivery, callbacks_id, delivery_id
+from controller.webhooks.records import Delivery, callbacks_id, delivery_id, lane_of
 from controller.webhooks.storage import HookStore
 
 
@@ -38,7 +38,7 @@ class Announcer:
     async def _deliveries(self, board: BoardView, type: str, at: int, data: dict[str, object]) -> list[Delivery]:
         tenant, text = board.head.get("tenant", ""), messages.body(type, at, data)
         found = [
-            Delivery(delivery_id(board.id, type, each.id), each.id, each.id, "", type, board.id, text)
+            Delivery(delivery_id(board.id, type, each.id), each.id, lane_of(tenant, each.id), "", type, board.id, text)
             for each in await self._hooks.webhooks(tenant)
             if each.sees(type, at)
         ]
@@ -49,7 +49,7 @@ class Announcer:
 
 
 def callback_delivery(tenant: str, url: str, type: str, board: str, text: str) -> Delivery:
-    """To the address given with the board; one slow host holds up the tenant's callbacks to that host alone."""
+    """To the address given with the board."""
     hook = callbacks_id(tenant)
-    lane = delivery_id(hook, urlsplit(url).netloc)[4:]
-    return Delivery(delivery_id(board, type, hook), hook, f"{hook}.{lane}", url, type, board, text)
+    lane = lane_of(tenant, hook, urlsplit(url).netloc)
+    return Delivery(delivery_id(board, type, hook), hook, lane, url, type, board, text)

@@ -24,10 +24,14 @@ from controller.webhooks.storage import HookStore
 
 log = structlog.get_logger(__name__)
 
-MOST = 128
+MOST = 256
 """Attempts of one process at a time."""
 PER_LANE = 4
 """Of these, to one receiver: a slow one holds up nobody else."""
+PER_TENANT = 32
+"""Of these, for one tenant, however many slow receivers it has."""
+PAGE = 256
+"""Lanes that are looked at together."""
 GONE = 410
 
 
@@ -78,19 +82,20 @@ class Deliverer:
 
     async def _look(self) -> None:
         """Start as many attempts as there is room for."""
-        free = MOST - len(self._busy)
-        if free <= 0:
-            return
-        loads = Counter(self._busy.values())
-        # Lanes that are full stay at the head of the list: look past all that there can be.
-        lanes = [lane for lane in await self.store.lanes(MOST + 256) if loads[lane] < PER_LANE]
-        for lane in lanes:
-            if free <= 0:
-                break
-            for id in await self.store.take(lane, min(PER_LANE - loads[lane], free), self.lease_ms):
-                if id not in self._busy:
-                    free -= 1
-                    self._start(lane, id)
+        seen, lanes = 0, [""]
+        here = Counter(self._busy.values())
+        theirs = Counter(map(_whose, self._busy.values()))
+        while len(self._busy) < MOST and lanes:
+            # Lanes that are full stay at the head of the list: look past them.
+            lanes = await self.store.lanes(seen, PAGE)
+            seen += len(lanes)
+            for lane in lanes:
+                room = min(PER_LANE - here[lane], PER_TENANT - theirs[_whose(lane)], MOST - len(self._busy))
+                for id in await self.store.take(lane, room, self.lease_ms) if room > 0 else ():
+                    if id not in self._busy:
+                        here[lane] += 1
+                        theirs[_whose(lane)] += 1
+                        self._start(lane, id)
 
     def _start(self, lane: str, id: str) -> None:
         self._busy[id] = lane
@@ -177,6 +182,10 @@ class Deliverer:
         with suppress(Exception):
             await self.store.write(webhook, {"enabled": "", "reason": reason}, wants="")
             log.warning("webhook.disabled", webhook=webhook.id, reason=reason)
+
+
+def _whose(lane: str) -> str:
+    return lane.partition(".")[0]
 
 
 def _first(delivery: Delivery, last: Attempt) -> int:

@@ -23,6 +23,8 @@ CALLBACKS: Final = "callbacks"
 """The name, for each tenant, of what sends to the addresses given with single boards."""
 TIMES: Final = ("created", "changed", "previous_until", "failing", "delivered")
 MOST_WEBHOOKS: Final = 50
+CALLBACK_LANES: Final = 8
+"""A tenant may name any number of hosts, but not fill the list of what is due with them."""
 MOST_ATTEMPTS: Final = 50
 """Attempts of one delivery that are shown; more come about only by asking for it again and again."""
 
@@ -57,6 +59,13 @@ def new_webhook_id() -> str:
 def callbacks_id(tenant: str) -> str:
     """Under which a tenant's callbacks are kept."""
     return f"cb_{_word(blake2b(tenant.encode(), digest_size=16).digest())}"
+
+
+def lane_of(tenant: str, webhook: str, host: str = "") -> str:
+    """What one slow receiver may hold up: a webhook, or a tenant's callbacks to a few hosts. Whose it is goes first."""
+    whose = blake2b(tenant.encode(), digest_size=6).hexdigest()
+    part = f".{blake2b(host.encode(), digest_size=2).digest()[0] % CALLBACK_LANES}" if host else ""
+    return f"{whose}.{webhook}{part}"
 
 
 def delivery_id(*words: str) -> str:

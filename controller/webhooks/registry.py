@@ -20,6 +20,7 @@ from controller.webhooks.records import (
     Webhook,
     WebhookGone,
     callbacks_id,
+    lane_of,
     new_delivery_id,
     new_webhook_id,
 )
@@ -134,7 +135,7 @@ class Webhooks:
         """Send a `webhook.test`, once, also to one that is disabled; what it comes to is among its deliveries."""
         found = await self._own(tenant, id)
         text = messages.body(TEST, await self.store.now(), {"webhook": found.id})
-        delivery = Delivery(new_delivery_id(), found.id, found.id, "", TEST, "", text)
+        delivery = Delivery(new_delivery_id(), found.id, lane_of(tenant, found.id), "", TEST, "", text)
         await self.store.deliver(delivery)
         return await self._delivery(found, delivery.id)
 

@@ -20,6 +20,7 @@ from controller.webhooks.records import (
     Webhook,
     WebhookExists,
     WebhookGone,
+    lane_of,
 )
 
 PUT = Script(
@@ -28,7 +29,9 @@ PUT = Script(
     ("mode", "id", "owner", "url", "wants", "most", "fields"),
     "controller",
 )
-DROP = Script("hook_drop", ("hook", "tenant", "edition", "lane", "lanes", "log"), ("id", "owner"), "controller")
+DROP = Script(
+    "hook_drop", ("hook", "tenant", "edition", "lane", "lanes", "log"), ("id", "owner", "lane_name"), "controller"
+)
 DELIVER = Script(
     "hook_deliver",
     ("hook", "delivery", "lane", "lanes", "log"),
@@ -85,10 +88,11 @@ class HookStore:
         """Remove it with its deliveries; False if there is none."""
         log = keys.hooks("log", id)
         gone = await self._read(self._line.issue(("ZRANGE", log, 0, -1)))
+        lane = lane_of(tenant, id)
         of = (
-            keys.hooks("hook", id), keys.hooks("tenant", tenant), EDITION, keys.hooks("due", id), LANES, log,
+            keys.hooks("hook", id), keys.hooks("tenant", tenant), EDITION, keys.hooks("due", lane), LANES, log,
         )  # fmt: skip
-        there = bool(await self._read(self._line.run(DROP.on(of, id, tenant))))
+        there = bool(await self._read(self._line.run(DROP.on(of, id, tenant, lane))))
         for at in range(0, len(gone) if there else 0, 500):
             await self._read(
                 self._line.issue(("UNLINK", *(keys.hooks("delivery", each.decode()) for each in gone[at : at + 500])))
@@ -150,10 +154,10 @@ class HookStore:
         of = (*self._of(delivery), keys.hooks("log", delivery.webhook))
         return bool(await self._read(self._line.run(AGAIN.on(of, delivery.id, delivery.lane, KEEP_MS))))
 
-    async def lanes(self, limit: int) -> list[str]:
+    async def lanes(self, skip: int, limit: int) -> list[str]:
         """Lanes in which something is due, the longest first."""
-        _, *flat = await self._read(self._line.run(doors.due(LANES, limit=limit)))
-        return [lane.decode() for lane in flat[::2]]
+        command = ("ZRANGE", LANES, "-inf", await self.now(), "BYSCORE", "LIMIT", skip, limit)
+        return [lane.decode() for lane in await self._read(self._line.issue(command))]
 
     async def take(self, lane: str, limit: int, lease_ms: int) -> list[str]:
         """Ids of due deliveries, which are this taker's until the lease runs out."""

@@ -28,9 +28,9 @@ from controller.sealing import Sealer, SecretUnreadable
 from controller.settings import Settings
 from controller.webhooks.announcer import Announcer
 from controller.webhooks.courier import EgressCourier, open_client
-from controller.webhooks.deliverer import Deliverer
+from controller.webhooks.deliverer import PER_TENANT, Deliverer
 from controller.webhooks.interest import Interest
-from controller.webhooks.records import Webhook
+from controller.webhooks.records import Webhook, lane_of
 from controller.webhooks.registry import Webhooks, reseal
 from controller.webhooks.storage import HookStore
 from tests.fleet import until
@@ -157,8 +157,10 @@ class TestLosing:
     async def test_what_a_lost_process_took_another_one_delivers(self, parts: Parts, receiver: Receiver) -> None:
         told = await parts.hooks.create("acme", receiver.url())
         sent = await parts.hooks.test("acme", told.webhook.id)
-        assert await parts.store.take(told.webhook.id, 4, 300) == [sent.id]  # and is never heard of again
-        assert await parts.store.take(told.webhook.id, 4, 300) == []
+        assert await parts.store.take(lane_of("acme", told.webhook.id), 4, 300) == [
+            sent.id
+        ]  # and is never heard of again
+        assert await parts.store.take(lane_of("acme", told.webhook.id), 4, 300) == []
 
         async def delivered() -> bool:
             found = await parts.hooks.delivery("acme", told.webhook.id, sent.id)
@@ -376,3 +378,22 @@ async def test_boards_on_a_cluster_are_told_of(
         page = await served.get(f"{made['links']['self']}/deliveries", limit=3)
         assert page["next_cursor"]
         assert (await served.client.delete(made["links"]["self"])).status_code == 204
+
+
+async def test_a_tenant_whose_receivers_all_hang_holds_up_no_other(parts: Parts, receiver: Receiver) -> None:
+    for number in range(12):
+        slow = await parts.hooks.create("acme", receiver.url(f"/slow{number}"))
+        receiver.always[f"/slow{number}"] = Reply(hang=True)
+        for _ in range(4):
+            await parts.hooks.test("acme", slow.webhook.id)
+    quick = await parts.hooks.create("zen", receiver.url("/quick"))
+    await parts.hooks.test("zen", quick.webhook.id)
+
+    async def came() -> bool:
+        return len(receiver.at("/quick")) == 1 and len(receiver.got) == PER_TENANT + 1
+
+    deliverer = parts.deliverer(timeout_s=30.0, lease_ms=60_000)
+    task = asyncio.create_task(deliverer.serve())
+    await until(came)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -86,5 +86,8 @@ def test_what_is_no_key_is_refused_without_being_repeated(odd: str) -> None:
 
 def test_a_sealer_shows_no_key() -> None:
     assert repr(Sealer([OLD])) == f"Sealer({key_id(OLD)})"
+    absent = sealer_of("", "/nowhere/at/all", Path("/nowhere"))
     with pytest.raises(UsageError):
-        sealer_of("", "/nowhere/at/all", Path("/nowhere"))
+        absent.check()
+    with pytest.raises(UsageError):
+        absent.seal(b"s", "wh")
