@@ -31,8 +31,6 @@ class Options(TypedDict, total=False):
     """Seconds until the best there is is taken."""
     priority: Literal["interactive", "batch"]
     hold: Literal["", "review"]
-    callback: str
-    """Where to tell of this board's end, signed with the tenant's own secret."""
     strategy: Mapping[str, Any]
     floor: Mapping[str, float]
     price: Mapping[str, float]

@@ -57,12 +57,6 @@ def submit(
     shadow: Shadow = "",
     deadline: Deadline = None,
     priority: Annotated[str, typer.Option("--priority", help="interactive or batch.")] = "interactive",
-    callback: Annotated[
-        str,
-        typer.Option(
-            "--callback", metavar="URL", help="Tell this address of the end; see `webhooks rotate callbacks`."
-        ),
-    ] = "",
     hold: Annotated[bool, typer.Option("--hold", help="Keep settled boards open until `approve`.")] = False,
     strategy: Strategies = None,
     floor: Floors = None,
