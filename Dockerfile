@@ -7,7 +7,7 @@ COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY blackboard blackboard
 COPY knowledge_sources knowledge_sources
 COPY controller controller
-RUN pip install .
+RUN pip install '.[otlp]'
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /home/blackboard blackboard \

@@ -15,7 +15,7 @@ from blackboard.presence import Presence
 from controller.condition import Condition
 from controller.load import Load, Standing
 from controller.measures import Counter, Histogram, Measures
-from controller.observer import Observer, Run
+from controller.observer import PERSON, Observer, Run
 from controller.pace import wanted
 from controller.remote.directory import Directory
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 3.0
 """For what is looked up: a server that hangs must not take the counts with it."""
+REGISTERED = "registered"
+WRITERS = frozenset({"controller", "submitter", PERSON})
 STATES = ("closed", "open", "half-open")
 
 
 class Working(Protocol):
     """The worker of this process."""
+
+    name: str
 
     @property
     def running(self) -> Iterable[Run]:
@@ -77,8 +81,15 @@ class Metrics:
 
     def __init__(self, process: Observed) -> None:
         self._process = process
+        self._own = frozenset(source.name for source in process.directory.local) | WRITERS
         self.measures = Measures()
-        self._observer = Observer(process.store, self.measures)
+        self._observer = Observer(process.store, self.measures, self._named)
+
+    def _named(self, source: str) -> str:
+        """A source as it is shown: those that a tenant alone sees have one name together."""
+        if source in self._own or any(each.name == source for each in self._process.directory.active_of("")):
+            return source
+        return REGISTERED
 
     def start(self) -> None:
         """Begin to count. Idempotent."""
@@ -153,29 +164,34 @@ class Metrics:
             )
             gauges.add("blackboard_boards_active", "Open boards this controller has in mind.", controller.boards)
         if worker is not None:
-            running: dict[str, int] = defaultdict(int)
             for source, slots in worker.slots.items():
-                running[source] += 0
                 gauges.add("blackboard_worker_slots", "Activations this worker runs at a time.", slots, source=source)
             # Runs from elsewhere are claimed in processes with HTTP, which may be this one, too.
             mine, remote = set(worker.running), {source.name for source in self._process.directory.known}
             remote -= {source.name for source in self._process.directory.local}
             self._observer.forget(run for run, of in self._observer.running if run not in mine and of not in remote)
+        running: dict[str, int] = defaultdict(int)
         for source, pace in self._observer.paces.items():
-            gauges.add("blackboard_activations_running", "Claimed here, not yet ended.", pace.running, source=source)
+            running[self._named(source)] += pace.running
+        for source, count in running.items():
+            gauges.add("blackboard_activations_running", "Claimed here, not yet ended.", count, source=source)
 
     def _of_queues(self, gauges: _Gauges, standing: Standing, presence: Presence) -> None:
         waiting: dict[str, int] = defaultdict(int)
+        rows: dict[tuple[str, str, str], tuple[int, float]] = {}
         for queue in standing.queues:
-            labels = {"source": queue.source, "version": queue.version, "priority": queue.priority}
-            gauges.add("blackboard_queue_depth", "Wake-ups that wait for a worker.", queue.waiting, **labels)
-            gauges.add(
-                "blackboard_queue_oldest_age_seconds", "How long the oldest has been due.", queue.oldest_s, **labels
-            )
             waiting[queue.source] += queue.waiting
+            name = self._named(queue.source)
+            row = (name, queue.version if name == queue.source else "", queue.priority)
+            count, oldest = rows.get(row, (0, 0.0))
+            rows[row] = (count + queue.waiting, max(oldest, queue.oldest_s))
+        for (name, version, priority), (count, oldest) in rows.items():
+            labels = {"source": name, "version": version, "priority": priority}
+            gauges.add("blackboard_queue_depth", "Wake-ups that wait for a worker.", count, **labels)
+            gauges.add("blackboard_queue_oldest_age_seconds", "How long the oldest has been due.", oldest, **labels)
         gauges.add("blackboard_queue_limit", "Above which documents are refused; 0: none.", standing.limit)
         slots = self._process.worker.slots if self._process.worker is not None else {}
-        for source in self._process.sources:
+        for source in self._process.directory.active_of(""):
             count = len(presence.serving(source.name, source.version))
             gauges.add(
                 "blackboard_workers", "Workers that serve a source.", count, source=source.name, version=source.version

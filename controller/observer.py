@@ -31,8 +31,9 @@ Run = tuple[str, str]
 class Observer:
     """Listens to one store from `start` to `stop`. Nothing it does can fail a commit."""
 
-    def __init__(self, store: Store, measures: Measures) -> None:
-        self._store, self._measures = store, measures
+    def __init__(self, store: Store, measures: Measures, named: Callable[[str], str]) -> None:
+        """`named`: a source as it is shown."""
+        self._store, self._measures, self._named = store, measures, named
         self._stop: Callable[[], None] | None = None
         self._running: OrderedDict[Run, tuple[str, int]] = OrderedDict()
         """Run -> its source, and when it was claimed by the server's clock."""
@@ -101,7 +102,7 @@ class Observer:
 
     def _ends(self, board: str, record: LogRecord) -> None:
         for activation, stored in record.agenda.items():
-            source = _source(activation)
+            source = self._named(_source(activation))
             outcome = _outcome(record, stored[: stored.index(b"|")].decode())
             if outcome == "running":
                 continue  # a part of what is contributed from elsewhere
@@ -116,7 +117,7 @@ class Observer:
     def _cancels(self, record: LogRecord) -> None:
         for activation, stored in record.agenda.items():
             if stored.startswith(b"cancelled|"):
-                self._measures.activations.add(_source(activation), "cancelled")
+                self._measures.activations.add(self._named(_source(activation)), "cancelled")
 
     def _end(self, run: Run, at: int | None) -> float | None:
         """Seconds that it took, if it was claimed here."""
@@ -134,7 +135,7 @@ class Observer:
     # -- entries, boards, calls ----------------------------------------------------------------------------------------
 
     def _writes(self, record: LogRecord) -> None:
-        by = PERSON if record.by.startswith(PERSON) else plain_name(record.by)
+        by = PERSON if record.by.startswith(PERSON) else self._named(plain_name(record.by))
         # A header begins with its version and whether it is live.
         retracted = sum(text.split("|", 2)[1] != "live" for text in record.entries.values())
         written = len(record.entries) - retracted

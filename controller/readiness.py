@@ -24,6 +24,12 @@ class BlobLooker(Protocol):
         """Whether a blob is there."""
 
 
+class Attending(Protocol):
+    """The worker of a process."""
+
+    name: str
+
+
 class Checked(Protocol):
     """The process that is looked at."""
 
@@ -40,7 +46,7 @@ class Checked(Protocol):
     @property
     def controller(self) -> object | None: ...
     @property
-    def worker(self) -> object | None: ...
+    def worker(self) -> Attending | None: ...
     async def scripts(self) -> Sequence[str]:
         """Names of scripts that the servers do not have and would not take."""
 
@@ -74,6 +80,8 @@ async def examine(process: Checked, *, serves: bool) -> tuple[bool, dict[str, di
         "controller": looks.controller,
         "workers": looks.workers,
     }
+    if process.worker is not None:
+        checks["worker"] = looks.worker
     advisory = {
         "load": not serves,
         "controller": process.controller is None,
@@ -127,6 +135,12 @@ class _Looks:
         if not all(held):
             unheld = [partition for partition, is_held in enumerate(held) if not is_held]
             raise Unready("no controller holds some partitions", unheld=unheld)
+
+    async def worker(self) -> None:
+        """The worker of this process is heard of: what it serves is brought to it."""
+        presence = await self._process.store.presence()
+        if self._process.worker is not None and self._process.worker.name not in presence.workers:
+            raise Unready("this process's worker is not heard of")
 
     async def workers(self) -> None:
         """Every source is served."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 def configure_logs(settings: Settings, *, level: str | None = None) -> None:
     """Set up structlog and the standard library's logging. `level` overrides the setting."""
+    # It has the models' client print whole questions, documents and all, as soon as that is imported.
+    forbidden = os.environ.pop("ANTHROPIC_LOG", None)
     number = getattr(logging, (level or settings.log_level).upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -42,3 +45,7 @@ def configure_logs(settings: Settings, *, level: str | None = None) -> None:
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     # What sources say is asked for; what libraries say below a warning is not.
     logging.getLogger("blackboard.source").setLevel(number)
+    if forbidden:
+        structlog.get_logger(__name__).warning(
+            "log.refused", setting="ANTHROPIC_LOG", reason="it would write documents to the log"
+        )

@@ -267,6 +267,8 @@ def _unsaid(record: logging.LogRecord) -> bool:
 
 def _silence() -> None:
     """Of what the client logs below a warning, some holds the whole question, and all is told better elsewhere."""
-    log = logging.getLogger("anthropic._base_client")
-    log.setLevel(logging.WARNING)
-    log.addFilter(_unsaid)
+    for name in ("anthropic", "anthropic._base_client", "httpx2", "httpcore2"):
+        # ANTHROPIC_LOG has set the first of them and the client's to `debug` when they were imported.
+        log = logging.getLogger(name)
+        log.setLevel(logging.WARNING)
+        log.addFilter(_unsaid)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from blackboard.embedded import start_server
 from controller.bootstrap import Service, open_service
 from controller.http.aside import create_aside
 from controller.http.server import make_server
@@ -94,7 +97,7 @@ async def test_a_whole_service_is_ready(up: Whole) -> None:
     status, checks = await up.ready()
     assert status == 200
     assert all(check["ok"] for check in checks.values())
-    assert checks.keys() == {"storage", "server", "scripts", "blobs", "feed", "load", "controller", "workers"}
+    assert checks.keys() == {"storage", "server", "scripts", "blobs", "feed", "load", "controller", "workers", "worker"}
     assert checks["load"]["limit"] == 10_000
     assert "advisory" not in checks["controller"]
 
@@ -186,16 +189,18 @@ async def aside(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
         await running
 
 
-async def test_metrics_survive_a_server_that_is_away(redis_url: str, tmp_path: Path) -> None:
-    settings = Settings(redis_url=redis_url, data_dir=tmp_path, **QUICK)
-    async with open_service(settings, roles=frozenset(), sources=SOURCES) as service, aside(service) as client:
-        await service.store.close()
-        samples = rows((await client.get("/metrics")).text)
-        assert one(samples, "blackboard_storage_up") == 0
-        assert one(samples, "blackboard_sse_clients") == 0
-        ready = await client.get("/readyz")
-        assert (ready.status_code, ready.json()["checks"]["storage"]["error"]) == (503, "storage-unavailable")
-        assert (await client.get("/livez")).status_code == 200
+async def test_metrics_survive_a_server_that_is_away(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="bb-") as directory:
+        server = await start_server(Path(directory))
+        settings = Settings(redis_url=server.url, data_dir=tmp_path, **QUICK)
+        async with open_service(settings, roles=frozenset(), sources=SOURCES) as service, aside(service) as client:
+            await server.stop()
+            samples = rows((await client.get("/metrics")).text)
+            assert one(samples, "blackboard_storage_up") == 0
+            assert one(samples, "blackboard_sse_clients") == 0
+            ready = await client.get("/readyz")
+            assert (ready.status_code, ready.json()["checks"]["storage"]["error"]) == (503, "storage-unavailable")
+            assert (await client.get("/livez")).status_code == 200
 
 
 async def test_openmetrics_for_who_asks(up: Whole) -> None:
@@ -225,3 +230,21 @@ async def test_one_line_for_each_request(up: Whole) -> None:
     assert line["tenant"] == "default"
     assert line["ms"] > 0
     assert "secret-word" not in str(said)
+
+
+async def test_the_page_for_operators_lists_every_metric(up: Whole) -> None:
+    await up.done()
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text().partition("## Metrics")[2]
+    listed = {
+        row[1]: tuple(filter(None, row[2].split(", ")))
+        for row in re.finditer(r"^\| `(\w+)` \| ([^|]*?) ?\|", page, re.M)
+    }
+    answer = await up.client.get("/metrics")
+    for family in text_string_to_metric_families(answer.text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {tuple(sorted(sample.labels.keys() - {"le"})) for sample in family.samples}
+        assert labels <= {tuple(sorted(listed[name]))}, name
+    told = {
+        family.name + "_total" * (family.type == "counter") for family in text_string_to_metric_families(answer.text)
+    }
+    assert listed.keys() - told == {"blackboard_llm_breaker_state"}, "there is no model here"
