@@ -27,7 +27,7 @@ class Threaded:
         found = getattr(self._inner, name)
         if not inspect.ismethod(found):
             return Threaded(found, self._pool) if hasattr(found, "_connection") else found
-        if name in ("events", "watch", "boards"):
+        if name in ("events", "watch", "boards", "list", "deliveries"):
             return lambda *args, **more: self._each(found(*args, **more))
 
         async def call(*args: Any, **more: Any) -> Any:

@@ -12,17 +12,20 @@ Errors are those of blackboard.errors, the very classes that the service raised.
 from blackboard.client.aio.boards import AsyncBlackboard
 from blackboard.client.aio.handle import AsyncHandle
 from blackboard.client.patience import Patience
-from blackboard.client.results import Board, Delivery, Entry, Key, Outcome, Report, Webhook
-from blackboard.client.stream import Event
+from blackboard.client.results import Board, Committed, Delivery, Entry, Key, Outcome, Report, Webhook
+from blackboard.client.stream import Change, Event
 from blackboard.client.submission import Options
 from blackboard.client.sync.boards import Blackboard
 from blackboard.client.sync.handle import Handle
+from blackboard.client.writes import Put, Retract
 
 __all__ = [
     "AsyncBlackboard",
     "AsyncHandle",
     "Blackboard",
     "Board",
+    "Change",
+    "Committed",
     "Delivery",
     "Entry",
     "Event",
@@ -31,6 +34,8 @@ __all__ = [
     "Options",
     "Outcome",
     "Patience",
+    "Put",
     "Report",
+    "Retract",
     "Webhook",
 ]

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from blackboard.client.calls import Answer, Call, Paged, json_body, page_of, path_of
 from blackboard.client.idempotency import once
-from blackboard.client.results import Board, Entry, Report, board_of, entry_of, report_of
+from blackboard.client.results import (
+    Board,
+    Committed,
+    Entry,
+    Report,
+    board_of,
+    committed_of,
+    entry_of,
+    report_of,
+)
+from blackboard.client.writes import Put, Retract
 from blackboard.entries import is_shadow, shadow_parts
 from blackboard.errors import ServiceError, UsageError
 from blackboard.events import LogRecord, from_json
@@ -40,6 +50,13 @@ def events(id: str, *, snapshot: bool = False, level: Words = "", source: Words 
     """A board's stream, with what it leaves out."""
     params = {"snapshot": snapshot or None, "level": level, "source": source, "type": type}
     return Call("GET", path_of("boards", id, "events"), Answer.nothing, params=params)
+
+
+def changes(*, snapshot: bool, type: Words) -> Call[None]:
+    """The stream of all boards."""
+    return Call(
+        "GET", path_of("events"), Answer.nothing, params={"snapshot": snapshot or None, "type": type}, noun="stream"
+    )
 
 
 def log(id: str) -> Call[list[LogRecord]]:
@@ -158,6 +175,25 @@ def commit(id: str, writes: Sequence[Json], checks: Mapping[str, int], revision:
 def delete_entry(id: str, key: str, if_version: int) -> Call[None]:
     """Retract."""
     return Call("DELETE", _path(id, key), Answer.nothing, headers=_condition(if_version), noun="entry", key=key)
+
+
+def commit(
+    id: str, writes: Iterable[Put | Retract], checks: Mapping[str, int], revision: int | None
+) -> Call[Committed]:
+    """Several writes in one step. It has an id of its own, so that it may be sent again."""
+    asked = {
+        "id": secrets.token_urlsafe(24),
+        "writes": [write.shown() for write in writes],
+        "checks": dict(checks),
+        **({} if revision is None else {"revision": revision}),
+    }
+    return Call(
+        "POST",
+        path_of("boards", id, "commits"),
+        lambda it: committed_of(it.object()),
+        body=json_body(asked),
+        harmless=True,
+    )
 
 
 def blob(id: str, sha256: str) -> Call[bytes]:

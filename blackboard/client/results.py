@@ -71,6 +71,18 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit came to. `entries`: for each write its `key`, its `version`, and whether it `changed` anything."""
+
+    board: str
+    revision: int
+    at: int = 0
+    already: bool = False
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The analysis. While it is `partial`, or no report was asked for, `contributions` holds what stands on each level."""
 
@@ -139,6 +151,11 @@ def board_of(raw: Mapping[str, Any]) -> Board:
 def entry_of(raw: Mapping[str, Any]) -> Entry:
     """An entry as it is answered."""
     return build(Entry, raw)
+
+
+def committed_of(raw: Mapping[str, Any]) -> Committed:
+    """What a commit came to, as it is answered."""
+    return build(Committed, raw)
 
 
 def report_of(raw: Mapping[str, Any]) -> Report:

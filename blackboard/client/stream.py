@@ -51,6 +51,36 @@ class Event:
         return self.type in TERMINAL
 
 
+@dataclass(frozen=True, slots=True)
+class Change(Event):
+    """What changed on one of a tenant's boards; with `boards.snapshot` and `reset` the boards that are open instead."""
+
+    @property
+    def record(self) -> None:
+        """It is about a record, and carries none."""
+        return
+
+    @property
+    def board(self) -> str:
+        """The board's id; empty for a snapshot or reset."""
+        return str(self.data.get("board", ""))
+
+    @property
+    def status(self) -> str:
+        """The board's status with it."""
+        return str(self.data.get("status", ""))
+
+    @property
+    def revision(self) -> int:
+        """The board's revision with it."""
+        return int(self.data.get("revision", 0))
+
+    @property
+    def boards(self) -> list[dict[str, Any]]:
+        """The boards that are open, with a snapshot or reset."""
+        return list(self.data.get("boards", ()))
+
+
 class Parser:
     """Whole events from chunks cut anywhere. Comments are dropped; what stands unfinished at the end is never given."""
 

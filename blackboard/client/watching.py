@@ -83,10 +83,10 @@ class Watching:
             self._pause_s = FIRST_PAUSE_S
             self.after = event.id or self.after
             if event.type == CLOSING:
-                self.over = self.over or (event.data.get("reason") == "finished" and not self._lasting)
+                self.over = not self._lasting and event.data.get("reason") == "finished"
             elif event.type != BOOKMARK:
                 shown.append(event)
-                self.over = self.over or (event.ends and not self._lasting)
+                self.over = not self._lasting and event.ends
             if self.over:
                 break
         return shown

@@ -142,7 +142,7 @@ async def test_values_and_keys_that_do_not_fit(
     assert (await served.service.store.head(board) or {})["revision"] == "1"
 
 
-@pytest.mark.parametrize("query", ["?pin=no", "?confidence=2", "?confidence=1e-1", "?confidence=nan", "?if=1"])
+@pytest.mark.parametrize("query", ["?pin=no", "?confidence=2", "?confidence=1e1", "?confidence=nan", "?if=1"])
 async def test_parameters_of_a_write(served: Served, query: str) -> None:
     board = await served.submit()
     assert (await write(served, board, query=query, If_None_Match="*")).status_code == 400

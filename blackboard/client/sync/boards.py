@@ -9,13 +9,14 @@ from typing import Any, Unpack
 
 from blackboard.client import operations as ask
 from blackboard.client.exchange import failure_of
-from blackboard.client.results import Board, Entry, Report
-from blackboard.client.stream import Event
+from blackboard.client.results import Board, Committed, Entry, Report
+from blackboard.client.stream import Change, Event
 from blackboard.client.submission import Document, Options, submission
 from blackboard.client.sync.connection import Connection
 from blackboard.client.sync.handle import Handle
 from blackboard.client.sync.keys import Keys
 from blackboard.client.sync.webhooks import Webhooks
+from blackboard.client.writes import Put, Retract
 from blackboard.events import TERMINAL, LogRecord
 
 
@@ -131,6 +132,15 @@ class Blackboard(Connection):
         """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
         self.send(ask.delete_entry(id, key, if_version))
 
+    def commit(
+        self, id: str, *writes: Put | Retract, checks: Mapping[str, int] | None = None, revision: int | None = None
+    ) -> Committed:
+        """Write several entries in one step, all or none. `checks`: key -> the version it must have, 0 for none there ever.
+
+        `revision`: the one the board must be at. Raises ConflictError with all `mismatches`, InvalidValue, BoardClosed.
+        """
+        return self.send(ask.commit(id, writes, checks or {}, revision))
+
     def events(
         self,
         id: str,
@@ -147,6 +157,15 @@ class Blackboard(Connection):
         of or about these sources, have these types; the last one in any case.
         """
         return self.follow(ask.events(id, snapshot=snapshot, level=level, source=source, type=type), after=after)
+
+    def watch(self, *, after: str = "", snapshot: bool = False, type: ask.Words = "") -> Generator[Change, None, None]:
+        """What changes on all of the tenant's boards, from now on or behind `after`, without end; each change once.
+
+        `snapshot`: begin with the boards that are open. `type`: only changes of these types.
+        """
+        with closing(self.follow(ask.changes(snapshot=snapshot, type=type), after=after, lasting=True)) as events:
+            for event in events:
+                yield Change(event.id, event.type, event.raw)
 
     def log(self, id: str) -> list[LogRecord]:
         """All records, notes included."""
