@@ -103,6 +103,46 @@ def test_held_and_approved(up: tuple[Cli, Running], place: Path) -> None:
 
 
 @pytest.mark.long
+def test_listings_are_tables_for_people_and_lines_for_programs(up: tuple[Cli, Running], place: Path) -> None:
+    cli, _ = up
+    (id,) = ids(cli("submit", place / "invoice.txt", "--wait", "--goal", "page"))
+    lines = cli("boards", "--limit", "1").lines()
+    assert [(line["id"], line["status"], line["filename"]) for line in lines] == [(id, "completed", "invoice.txt")]
+    assert cli("boards", "--limit", "1", "--table").out.splitlines()[1].split()[:2] == [id, "completed"]
+    near = Cli(cli.data, {"BLACKBOARD_URL": ""})("boards", "--limit", "1").lines()
+    assert [line["id"] for line in near] == [id], "with no service the data directory tells"
+    reasons = cli("why", id).lines()
+    assert reasons == cli("why", id, "--json").json() and reasons[0]["state"] == "completed"
+    assert cli("log", id).out == cli("log", id, "--json").out == cli("watch", id).out
+    assert cli("log", id, "--table").out == cli("watch", id, "--table").out
+    completing = Cli(cli.data, {**cli.more, "_BLACKBOARD_COMPLETE": "complete_bash", "COMP_CWORD": "2"})
+    completing.more["COMP_WORDS"] = f"blackboard watch {id[:6]}"
+    assert id in completing().out.split()
+    completing.more["BLACKBOARD_URL"] = "http://127.0.0.1:1"
+    assert (completing().out.strip(), completing().err) == ("", "")
+
+
+@pytest.mark.long
+def test_a_service_that_asks_for_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "invoice.txt"
+    file.write_text(TEXT)
+    cli = Cli(tmp_path / "data")
+    secret = cli("keys", "create", "ann", "--scopes", "read,submit").out.strip()
+    with cli.running("up", "--port", "0") as running:
+        asking = Cli(cli.data, {"BLACKBOARD_URL": running.url})
+        refused = asking("submit", file)
+        assert (refused.code, refused.out) == (2, "") and "BLACKBOARD_API_KEY" in refused.err
+        known = Cli(cli.data, {"BLACKBOARD_URL": running.url, "BLACKBOARD_API_KEY": secret})
+        (id,) = ids(known("submit", file, "--wait"))
+        assert known("show", id, "--json").json()["status"] == "completed"
+        assert asking("boards", "--api-key", secret).lines()[0]["id"] == id
+        forbidden = known("erase", id, "--yes")
+        assert forbidden.code == 2 and "scopes" in forbidden.err
+        for ran in (refused, forbidden, known("--debug", "show", "3-" + "a" * 26), known("submit", "--help")):
+            assert secret not in ran.out + ran.err
+
+
+@pytest.mark.long
 def test_cancelled_and_retried(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (doomed,) = ids(cli("submit", place / "invoice.txt", "--hold"))

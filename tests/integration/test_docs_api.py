@@ -23,10 +23,10 @@ from tests.unit.test_docs import table
 
 TOOLS = ("bash", "curl", "jq")
 SAID = {
-    "## Submit a document": ["/v1/boards/", "1"],
+    "## Submit a document": ["/v1/boards/", "\ncompleted\n", "\n1\n"],
     "## Watch": ["event: board.completed", '["summary",["summary/'],
     "## Read": ["page/0001@1 by pages", "upload/original", "304"],
-    "## Correct": ["[2,", "[412,2]", '"open"'],
+    "## Correct": ["[2,", "[412,2]", "\n3\n", '[{"key":"page/0001","expected":2,"actual":3}]', '"open"'],
     "## Steer, and end": ["@", "204"],
     "## Problems": ['[422,"/gaol"]'],
     "## The command line": ["board.completed", '"completed"'],
@@ -87,7 +87,14 @@ async def test_the_python_examples_run(place: Path, capsys: pytest.CaptureFixtur
             exec, compile(text, f"{PAGE.name}, example {number + 1}", "exec"), {"__name__": "example"}
         )
     out = capsys.readouterr().out
-    for words in ("it is at version 2", "and it opens nothing any more", "InvalidValue validation-error", "completed"):
+    for words in (
+        "it is at version 2",
+        "'actual': 2",
+        "boards are open",
+        "and it opens nothing any more",
+        "InvalidValue validation-error",
+        "completed",
+    ):
         assert words in out, out
 
 
