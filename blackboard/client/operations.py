@@ -212,6 +212,11 @@ def sources() -> Call[Json]:
     return Call("GET", path_of("sources"), Answer.object)
 
 
+def capabilities() -> Call[Json]:
+    """What the service can do: levels, sources, models."""
+    return Call("GET", path_of("capabilities"), Answer.object)
+
+
 def spending(day: str) -> Call[Json]:
     """What models cost on a day, and what is left."""
     return Call("GET", path_of("spending"), Answer.object, params={"day": day})

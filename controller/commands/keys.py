@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import console
-from controller.commands.options import Data, Json, settings_from, words
+from controller.commands.options import Data, Json, Listing, settings_from, words
 
 if TYPE_CHECKING:
     from controller.credentials import Key
@@ -56,7 +56,7 @@ def create(
 
 
 @app.command(name="list")
-def list_keys(tenant: MaybeTenant = "", as_json: Json = False, data: Data = None) -> None:
+def list_keys(tenant: MaybeTenant = "", as_json: Listing = None, data: Data = None) -> None:
     """List keys, those that ended within the last 30 days among them."""
     console.run(_list(tenant, as_json, data))
 
@@ -115,12 +115,14 @@ async def _create(
         console.say("it is the first key: from now on every request to this service needs one")
 
 
-async def _list(tenant: str, as_json: bool, data: Data) -> None:
+async def _list(tenant: str, as_json: bool | None, data: Data) -> None:
     async with _keyring(data) as keyring:
         found, now, asked = await keyring.all(tenant), await keyring.now(), await keyring.asked()
     shown = [key.show(now) for key in found]
     if as_json:
         console.out_json({"items": shown})
+    elif shown and not console.as_table(as_json):
+        console.out_lines(shown)
     elif shown:
         console.out(console.columns([_row(each) for each in shown], header=HEADER))
     else:

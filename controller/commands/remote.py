@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controller.commands import console
-from controller.commands.completing import source_names
+from controller.commands.completing import board_ids, source_names
 from controller.commands.options import (
     DEFAULT_URL,
     ApiKey,
@@ -45,6 +45,10 @@ Timeout = Annotated[
 Callback = Annotated[
     str,
     typer.Option("--callback", metavar="URL", help="An address that is told of the board's end: see docs/webhooks.md."),
+]
+MaybeBoard = Annotated[
+    str,
+    typer.Argument(metavar="[ID]", help="The board's id; all boards if left out.", autocompletion=board_ids),
 ]
 Action = Annotated[str, typer.Option("--activation", metavar="A", help="Only this activation of an open board.")]
 
@@ -139,7 +143,7 @@ def _code_of(board: Board) -> int:
 
 
 def watch(
-    board: BoardId,
+    board: MaybeBoard = "",
     after: Annotated[str, typer.Option("--after", metavar="EVENT", help="Go on behind this event's id.")] = "",
     timeout: Timeout = None,
     as_json: Listing = None,
@@ -150,9 +154,16 @@ def watch(
     """Print every event of a board until it ends, each once, over any number of lost connections.
 
     A watcher that was killed goes on exactly where it stopped with `--after`, the last id it printed: `<incarnation>.<id>`.
-    With `--data` it looks into that data directory instead of asking a service.
+    With `--data` it looks into that data directory instead of asking a service. Without an ID it prints what changes on all
+    boards of a service, until it is stopped.
     """
-    raise typer.Exit(console.run(_within(timeout, _watch(board, after, as_json, url, api_key, data))))
+    if board:
+        work = _watch(board, after, as_json, url, api_key, data)
+    elif data is None:
+        work = _watch_all(after, as_json, client_of(url, api_key))
+    else:
+        raise typer.BadParameter("all boards are watched through a service: leave out --data", param_hint="--data")
+    raise typer.Exit(console.run(_within(timeout, work)))
 
 
 async def _watch(id: str, after: str, as_json: bool | None, url: str, api_key: str, data: Data) -> int:
@@ -169,6 +180,20 @@ async def _watch(id: str, after: str, as_json: bool | None, url: str, api_key: s
         board = await service.board(id)
         console.say(f"board {id} {_words(board)}")
         return _code_of(board)
+
+
+async def _watch_all(after: str, as_json: bool | None, client: AsyncBlackboard) -> int:
+    from controller.commands.telling import clock
+
+    for_people = console.as_table(as_json)
+    async with client:
+        async for change in client.watch(after=after):
+            if for_people and change.board:
+                at = clock(change.data.get("at", 0))[:-4]
+                console.out(f"{at}  {change.board}  {change.revision:>5}  {change.status:<9}  {change.type}")
+            elif not for_people:
+                console.out_json({"id": change.id, **change.data})
+    return console.DONE
 
 
 def _line(event: Event, began: int) -> str:

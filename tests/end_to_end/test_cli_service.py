@@ -123,6 +123,24 @@ def test_listings_are_tables_for_people_and_lines_for_programs(up: tuple[Cli, Ru
 
 
 @pytest.mark.long
+def test_all_boards_are_watched_without_an_id(up: tuple[Cli, Running], place: Path) -> None:
+    cli, _ = up
+    watcher = cli.start("watch", "--json")
+    assert watcher.stdout is not None
+    try:
+        # It begins with the moment it is heard: a second board ends, if the first one was too quick for it.
+        for _ in range(2):
+            ids(cli("submit", place / "invoice.txt", "--wait", "--goal", "page"))
+        while (change := orjson.loads(watcher.stdout.readline()))["type"] != "board.completed":
+            assert change["status"] == "open"
+        assert change["board"] and change["revision"] > 1 and change["id"].startswith("t1.")
+    finally:
+        watcher.kill()
+        watcher.communicate()
+    assert cli("watch", "--data", cli.data).code == 2
+
+
+@pytest.mark.long
 def test_a_service_that_asks_for_a_key(tmp_path: Path) -> None:
     file = tmp_path / "invoice.txt"
     file.write_text(TEXT)

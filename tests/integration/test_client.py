@@ -122,6 +122,7 @@ async def test_the_rest_of_what_can_be_asked(client: Any) -> None:
     handle = await client.handle((await client.submit(text="Some text.")).id)
     assert (await client.calls(handle.id))["items"] == []
     assert await client.spending() == {}
+    assert "models" in await client.capabilities()
     with pytest.raises(BoardError) as nothing:
         await client.retry(handle.id)
     assert nothing.value.slug == "nothing-to-retry"
@@ -187,3 +188,14 @@ async def test_nobody_listens(kind: Kind, caplog: pytest.LogCaptureFixture) -> N
         seen.append(f"{error!r} {vars(error)!r}")
         error = error.__cause__ or error.__context__
     assert not any(key in text for text in seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_too_large_is_refused_while_it_is_sent(redis_store: Any, kind: Kind, tmp_path: Path) -> None:
+    file = tmp_path / "large.txt"
+    file.write_bytes(b"a" * (12 << 20))
+    async with serving(redis_store, max_upload_bytes=1 << 20) as served, speaking(kind, served.base) as client:
+        for document in (file, file.read_bytes()):
+            with pytest.raises(UsageError) as large:
+                await client.submit(document)
+            assert large.value.slug == "content-too-large"

@@ -219,6 +219,10 @@ class AsyncBlackboard(AsyncConnection):
         """The sources new boards include (`items`), and the plug-ins that are `broken`."""
         return await self.send(ask.sources())
 
+    async def capabilities(self) -> dict[str, Any]:
+        """What the service can do, and with which models."""
+        return await self.send(ask.capabilities())
+
     async def spending(self, *, day: str = "") -> dict[str, Any]:
         """What models cost on a day (UTC, `2026-11-21`; today), and what is left."""
         return await self.send(ask.spending(day))

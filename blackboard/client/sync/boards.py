@@ -215,6 +215,10 @@ class Blackboard(Connection):
         """The sources new boards include (`items`), and the plug-ins that are `broken`."""
         return self.send(ask.sources())
 
+    def capabilities(self) -> dict[str, Any]:
+        """What the service can do, and with which models."""
+        return self.send(ask.capabilities())
+
     def spending(self, *, day: str = "") -> dict[str, Any]:
         """What models cost on a day (UTC, `2026-11-21`; today), and what is left."""
         return self.send(ask.spending(day))
