@@ -112,16 +112,21 @@ class FieldError(BaseModel):
     detail: str
 
 
-class Problem(BaseModel):
-    """RFC 9457. `type` resolves to a page that explains the problem."""
+class Failure(BaseModel):
+    """What went wrong, as RFC 9457 has it. `type` resolves to a page that explains it."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
+    type: Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
     title: str
     status: int
     detail: str
-    request_id: str
+
+
+class Problem(Failure):
+    """An answer that is an error."""
+
+    request_id: Annotated[str, Field(description="Finds the request in the log; `X-Request-ID` says it too.")]
     instance: str | None = None
     errors: list[FieldError] = []
 
@@ -194,7 +199,7 @@ class BoardModel(BaseModel):
     approved: str | None = None
     cancelled_by: str | None = None
     outcome: Outcome | None = None
-    problem: Problem | None = None
+    problem: Annotated[Failure | None, Field(description="Why it failed.")] = None
     links: dict[str, str]
     children: list[ChildModel] | None = None
     entries: list[EntryModel] | None = None
