@@ -16,6 +16,7 @@ from blackboard.events import TYPES
 from controller.http import events
 from controller.http.commits import PersonCommitRequest
 from controller.http.examples import ANSWERS, REQUESTS
+from controller.http.following import links_of
 from controller.http.headers import HEADERS, headers_of
 from controller.http.key_models import KeyRequest, RotateRequest
 from controller.http.models import (
@@ -84,8 +85,12 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
         }
     }
     components["headers"] = {name: dict(header) for name, header in HEADERS.items()}
+    there = frozenset(operation["operationId"] for operation in operations(document))
     for operation in operations(document):
         _complete(operation)
+        for status, answer in operation["responses"].items():
+            if status in ("200", "201", "202") and (links := links_of(operation["operationId"], there)):
+                answer["links"] = links
     document["webhooks"] = openapi_webhooks()
     named = sorted({slug for operation in operations(document) for slug in _slugs(operation)})
     components["examples"] = {slug: _problem_example(slug) for slug in named}

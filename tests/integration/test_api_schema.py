@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
-import threading
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +21,10 @@ from schemathesis.core.parameters import ParameterLocation
 from blackboard.blobs import Blobs
 from blackboard.embedded import Server
 from blackboard.memory import MemoryStore
-from controller.access import SCOPES
 from controller.http.app import create_app
 from controller.settings import Settings
-from tests.integration.doors import V1, door
 from tests.integration.serving import Small
+from tests.integration.standing import Place, standing
 
 load_all_checks()
 EXAMPLES = int(os.environ.get("BLACKBOARD_API_EXAMPLES", "50"))
@@ -68,55 +63,54 @@ def _document() -> dict[str, Any]:
 schema = schemathesis.openapi.from_dict(_document()).exclude(deprecated=True)
 
 
-@dataclass(frozen=True)
-class Place:
-    """A whole service: its address, a key for everything, a board that has ended and one that is held for review."""
+def settle(case: schemathesis.Case, place: Place) -> None:
+    """Name a board that is there in most requests; which of them is drawn from the request itself."""
+    if case.path_parameters.get("board") is None or case.meta is None:
+        return
+    given = case.meta.components.get(ParameterLocation.PATH)
+    drawn = zlib.crc32(repr((case.query, case.headers, case.body)).encode(errors="replace")) % 4
+    if drawn and (given is None or not given.mode.is_negative):
+        held = drawn == 3 and not is_stream(case) and case.operation.method != "delete"
+        case.path_parameters["board"] = place.held if held else place.ended
 
-    base: str
-    key: str
-    ended: str
-    held: str
 
-    def settle(self, case: schemathesis.Case) -> None:
-        """Name a board that is there in most requests; which of them is drawn from the request itself."""
-        if case.path_parameters.get("board") is None or case.meta is None:
-            return
-        place = case.meta.components.get(ParameterLocation.PATH)
-        drawn = zlib.crc32(repr((case.query, case.headers, case.body)).encode(errors="replace")) % 4
-        if drawn and (place is None or not place.mode.is_negative):
-            streams = "text/event-stream" in str(case.operation.definition.raw["responses"].get("200"))
-            case.path_parameters["board"] = self.held if drawn == 3 and not streams else self.ended
+def is_stream(case: schemathesis.Case) -> bool:
+    """Whether the answer lasts as long as the board."""
+    return "text/event-stream" in str(case.operation.definition.raw["responses"].get("200"))
 
 
 @pytest.fixture(scope="module")
 def place(server: Server) -> Iterator[Place]:
-    """In a thread of its own."""
-    started: Future[Place] = Future()
-    loop = asyncio.new_event_loop()
-    ending = asyncio.Event()
-
-    async def serve(data: Path) -> None:
-        more = {"roles": "controller worker", "limit_requests_per_minute": 0}
-        async with door(server.url, data, *V1, **more) as found:  # type: ignore[arg-type]
-            ended, held = await found.submit(), await found.submit(hold="review")
-            await found.ended(ended)
-            keyring = found.service.keyring
-            _, key = await keyring.create("admin", tenant="default", scopes=sorted(SCOPES), by="person:admin")
-            started.set_result(Place(found.base, key, ended, held))
-            await ending.wait()
-
-    with tempfile.TemporaryDirectory(prefix="bb-") as data:
-        running = threading.Thread(target=lambda: loop.run_until_complete(serve(Path(data))), daemon=True)
-        running.start()
-        yield started.result(20)
-        loop.call_soon_threadsafe(ending.set)
-        running.join(20)
-        loop.close()
+    """A service for all of them."""
+    with tempfile.TemporaryDirectory(prefix="bb-") as data, standing(server.url, Path(data)) as found:
+        yield found
 
 
 @schema.parametrize()
 @PLAN
 def test_operations(case: schemathesis.Case, place: Place) -> None:
-    place.settle(case)
+    settle(case, place)
     headers = {"Authorization": f"Bearer {place.key}"}
     case.call_and_validate(base_url=place.base, headers=headers, timeout=TIMEOUT_S, excluded_checks=EXCLUDED)
+
+
+@pytest.mark.long
+def test_operations_one_after_the_other(place: Place) -> None:
+    """What one answers is asked of the next: boards that were submitted, keys that were made, work that was claimed."""
+
+    class Chain(schema.as_state_machine()):  # type: ignore[misc]
+        def before_call(self, case: schemathesis.Case) -> None:
+            """Streams of boards under way are for others to test: they end when the board does."""
+            if is_stream(case):
+                case.path_parameters["board"] = place.ended
+
+        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+            """Where, and with the key."""
+            headers = {"Authorization": f"Bearer {place.key}"}
+            return {"base_url": place.base, "headers": headers, "timeout": TIMEOUT_S}
+
+        def validate_response(self, response: Any, case: schemathesis.Case, **more: Any) -> None:
+            """All checks but what a schema cannot say."""
+            case.validate_response(response, excluded_checks=EXCLUDED)
+
+    Chain.run(settings=settings(PLAN, max_examples=EXAMPLES // 2, stateful_step_count=6))
