@@ -258,3 +258,28 @@ KEY = {
     "requests_per_minute": 60,
 }
 SECRET = KEY | {"secret": "bb_k3v2aqkq4f4xw5jq_..."}
+HOOK: dict[str, Any] = {
+    "id": "wh_k3v2aqkq4f4xw5jq6nqzvtn3ma",
+    "url": "https://example.com/hooks/blackboard",
+    "events": ["board.completed", "board.failed"],
+    "description": "archive",
+    "enabled": True,
+    "created": SENT,
+    "changed": SENT,
+    "links": {"self": "/v1/webhooks/wh_k3v2aqkq4f4xw5jq6nqzvtn3ma"},
+}
+DELIVERY: dict[str, Any] = {
+    "id": "msg_k3v2aqkq4f4xw5jq6nqzvtn3ma",
+    "type": "board.completed",
+    "board": BOARD,
+    "status": "delivered",
+    "created": SENT + 2_310,
+    "next_attempt": None,
+    "attempts": [{"at": SENT + 2_320, "ms": 84, "status": 204, "error": None}],
+    "links": {"self": f"{HOOK['links']['self']}/deliveries/msg_k3v2aqkq4f4xw5jq6nqzvtn3ma"},
+}
+MESSAGE: dict[str, Any] = {
+    "type": "board.completed",
+    "timestamp": "2026-11-21T12:30:09Z",
+    "data": {"board": BOARD, "revision": 24, "links": {"self": f"/v1/boards/{BOARD}"}},
+}

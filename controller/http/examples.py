@@ -54,6 +54,16 @@ REQUESTS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         }
     },
     "keys.rotate": {"application/json": {"plain": {}, "at-once": {"overlap_s": 0}}},
+    "webhooks.create": {
+        "application/json": {
+            "plain": {"url": of.HOOK["url"]},
+            "all": {"url": of.HOOK["url"], "events": of.HOOK["events"], "description": "archive"},
+        }
+    },
+    "webhooks.change": {"application/json": {"disable": {"enabled": False}}},
+    "webhooks.rotate": {"application/json": {"plain": {}, "at-once": {"overlap_s": 0}}},
+    "webhooks.test": {"application/json": {"nothing": {}}},
+    "webhooks.redeliver": {"application/json": {"one": {"delivery": of.DELIVERY["id"]}, "failed": {"since": of.SENT}}},
 }
 """Operation -> media type -> name -> what is sent."""
 
@@ -111,6 +121,15 @@ ANSWERS: Final[Mapping[str, Mapping[int, Any]]] = {
     "keys.list": {200: {"items": [of.KEY], "next_cursor": None}},
     "keys.get": {200: of.KEY},
     "keys.rotate": {200: of.SECRET},
+    "webhooks.create": {201: of.HOOK | {"secret": "whsec_..."}},
+    "webhooks.list": {200: {"items": [of.HOOK]}},
+    "webhooks.get": {200: of.HOOK},
+    "webhooks.change": {200: of.HOOK},
+    "webhooks.rotate": {200: of.HOOK | {"secret": "whsec_..."}},
+    "webhooks.test": {202: of.DELIVERY},
+    "webhooks.deliveries": {200: {"items": [of.DELIVERY], "next_cursor": None}},
+    "webhooks.delivery": {200: of.DELIVERY},
+    "webhooks.redeliver": {202: {"redelivered": 1}},
     "health.live": {200: {"status": "ok"}},
     "health.ready": {
         200: {"status": "ready", "checks": {"storage": {"ok": True, "ms": 0.5}}},
@@ -118,3 +137,11 @@ ANSWERS: Final[Mapping[str, Mapping[int, Any]]] = {
     },
 }
 """Operation -> status -> what is answered."""
+
+
+def message(kind: str) -> dict[str, Any]:
+    """What a webhook is sent."""
+    if not kind.startswith("board."):
+        return {"type": kind, "timestamp": of.MESSAGE["timestamp"], "data": {}}
+    status = {"board.created": "open"}.get(kind, kind.partition(".")[2])
+    return of.MESSAGE | {"type": kind, "data": of.MESSAGE["data"] | {"status": status}}

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from blackboard.events import TYPES
 from controller.http import events
 from controller.http.commits import PersonCommitRequest
-from controller.http.examples import ANSWERS, REQUESTS
+from controller.http.examples import ANSWERS, REQUESTS, message
 from controller.http.following import links_of
 from controller.http.headers import HEADERS, headers_of
 from controller.http.key_models import KeyRequest, RotateRequest
@@ -92,6 +92,8 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
             if status in ("200", "201", "202") and (links := links_of(operation["operationId"], there)):
                 answer["links"] = links
     document["webhooks"] = openapi_webhooks()
+    for kind, told in document["webhooks"].items():
+        told["post"]["requestBody"]["content"]["application/json"]["example"] = message(kind)
     named = sorted({slug for operation in operations(document) for slug in _slugs(operation)})
     components["examples"] = {slug: _problem_example(slug) for slug in named}
     document["servers"] = [{"url": "/", "description": "The service that answers this document."}]
