@@ -166,12 +166,6 @@ def put_entry(id: str, key: str, value: Any, if_version: int | None, *, pin: boo
     )
 
 
-def commit(id: str, writes: Sequence[Json], checks: Mapping[str, int], revision: int | None) -> Call[Json]:
-    """Contribute several entries in one step. Each time under an id of its own, so that it may be sent again."""
-    body = {"writes": list(writes), "checks": dict(checks), "revision": revision, "id": secrets.token_hex(16)}
-    return Call("POST", path_of("boards", id, "commits"), Answer.object, body=json_body(body), harmless=True)
-
-
 def delete_entry(id: str, key: str, if_version: int) -> Call[None]:
     """Retract."""
     return Call("DELETE", _path(id, key), Answer.nothing, headers=_condition(if_version), noun="entry", key=key)

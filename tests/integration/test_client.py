@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from blackboard.client import Patience
+from blackboard.client import Patience, Put, Retract
 from blackboard.errors import (
     BoardClosed,
     BoardError,
@@ -138,10 +138,10 @@ async def test_the_rest_of_what_can_be_asked(client: Any) -> None:
 async def test_commits_forks_and_what_moved(client: Any) -> None:
     handle = await client.submit(text="Some text.")
     page = {"number": 1, "text": "one"}
-    made = await client.commit(handle.id, [{"key": "page/0001", "value": page}], checks={"page/0001": 0})
-    assert made["entries"] == [{"key": "page/0001", "version": 1, "changed": True}]
+    made = await client.commit(handle.id, Put("page/0001", page), checks={"page/0001": 0})
+    assert made.entries == [{"key": "page/0001", "version": 1, "changed": True}]
     with pytest.raises(ConflictError) as refused:
-        await client.commit(handle.id, [{"op": "retract", "key": "page/0001"}], checks={"page/0001": 2}, revision=9)
+        await client.commit(handle.id, Retract("page/0001"), checks={"page/0001": 2}, revision=9)
     assert [each["key"] for each in refused.value.mismatches] == ["revision", "page/0001"]
     moved = await client.diff(handle.id, start=1)
     assert [(each["key"], each["kind"]) for each in moved["entries"]] == [("page/0001", "added")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any, Unpack
 
@@ -113,20 +113,6 @@ class Blackboard(Connection):
         Raises EntryConflict (with the `current` version), InvalidValue (with pointers), BoardClosed.
         """
         return self.send(ask.put_entry(id, key, value, if_version, pin=pin, confidence=confidence))
-
-    def commit(
-        self,
-        id: str,
-        writes: Sequence[dict[str, Any]],
-        *,
-        checks: Mapping[str, int] | None = None,
-        revision: int | None = None,
-    ) -> dict[str, Any]:
-        """Put and retract several entries in one step, or none, as `POST /v1/boards/{id}/commits` takes and answers it.
-
-        `checks`: key -> the version it must have. Raises ConflictError with every mismatch.
-        """
-        return self.send(ask.commit(id, writes, checks or {}, revision))
 
     def delete_entry(self, id: str, key: str, *, if_version: int) -> None:
         """Retract, or dismiss a rival. Raises EntryConflict, BoardClosed, BoardGone."""
