@@ -23,6 +23,8 @@ class Caller:
     scopes: frozenset[Scope] = SCOPES
     key: str = ""
     """The key's id, never the key itself; "" where none is asked for."""
+    streams: int | None = None
+    """Streams that the key may have open at a time, 0: any number; None: as is set for all."""
 
     @property
     def operates(self) -> bool:

@@ -73,7 +73,8 @@ def scopes_of(names: Collection[str]) -> frozenset[Scope]:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key without its secret. Times in ms since 1970, 0: never. `rate`: requests a minute, None: as is set for all.
+    """A key without its secret. Times in ms since 1970, 0: never. `rate`: requests a minute; `streams`: open at a time;
+    None: as is set for all.
 
     `used` is at most a minute behind. `digest` is the secret's, `older` that of the one before, good until `older_until`.
     `by`: who made it; `edition` counts its changes.
@@ -92,6 +93,7 @@ class Key:
     older: str = ""
     older_until: int = 0
     rate: int | None = None
+    streams: int | None = None
     used: int = 0
     edition: int = 0
 
@@ -107,7 +109,7 @@ class Key:
             by=fields.get("by", ""),
             digest=fields["digest"],
             older=fields.get("older", ""),
-            rate=int(fields["rate"]) if fields.get("rate") else None,
+            **{name: int(fields[name]) if fields.get(name) else None for name in ("rate", "streams")},
             **{name: int(fields.get(name) or 0) for name in numbers},
         )
 
@@ -120,8 +122,9 @@ class Key:
             "by": self.by,
             "digest": self.digest,
         }
-        if self.rate is not None:
-            found["rate"] = str(self.rate)
+        for name in ("rate", "streams"):
+            if (limit := getattr(self, name)) is not None:
+                found[name] = str(limit)
         if self.older:
             found["older"] = self.older
         for name in ("created", "expires", "revoked", "rotated", "older_until"):
@@ -154,7 +157,7 @@ class Key:
 
     def caller(self) -> Caller:
         """Who shows it."""
-        return Caller(self.tenant, f"person:{self.name}", self.scopes, self.id)
+        return Caller(self.tenant, f"person:{self.name}", self.scopes, self.id, self.streams)
 
     def show(self, now: int) -> dict[str, Any]:
         """For people and programs; nothing in it opens anything. None: never, or as is set for all."""
@@ -172,6 +175,7 @@ class Key:
             "overlap_until": self.older_until if self.older_until > now else None,
             "revoked": self.revoked or None,
             "requests_per_minute": self.rate,
+            "streams": self.streams,
         }
 
 

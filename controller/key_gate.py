@@ -83,6 +83,8 @@ class KeyGate:
             return False
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
+            # Should nobody be left to hear how it failed.
+            self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
         # Shielded: who asked first may go away, and others wait for the same answer.
         return await asyncio.shield(self._looking)
 

@@ -132,8 +132,9 @@ class Keyring:
         by: str,
         expires_s: float | None = None,
         rate: int | None = None,
+        streams: int | None = None,
     ) -> tuple[Key, str]:
-        """A new key, and what its owner shows, told this once. `expires_s`: seconds from now; `rate`: see Key.
+        """A new key, and what its owner shows, told this once. `expires_s`: seconds from now; limits: see Key.
 
         Raises UsageError, KeyExists, TooManyKeys.
         """
@@ -142,7 +143,8 @@ class Keyring:
         now = await self._rows.now()
         id = draw_id()
         expires = now + int(expires_s * 1000) if expires_s is not None else 0
-        key = Key(id, word(name, "a name"), word(tenant, "a tenant"), scopes_of(scopes), now, by, rate=rate)
+        words = word(name, "a name"), word(tenant, "a tenant")
+        key = Key(id, *words, scopes_of(scopes), now, by, rate=rate, streams=streams)
         if len(await self._rows.all(tenant)) >= MOST:
             raise TooManyKeys(f"a tenant has at most {MOST} keys", hint="keys that ended are forgotten after 30 days")
         text = draw(id)

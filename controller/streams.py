@@ -38,12 +38,16 @@ class Streams:
         self.here = 0
         """How many this process has open."""
 
-    async def open(self, who: str) -> Callable[[], None]:
-        """Count one more; what to call, once, when it has ended. Raises TooManyStreams, StorageError."""
+    async def open(self, who: str, limit: int | None = None) -> Callable[[], None]:
+        """Count one more; what to call, once, when it has ended. `limit`: the caller's own, if it has one.
+
+        Raises TooManyStreams, StorageError.
+        """
+        most = self._limit if limit is None else limit
         self._add(who, 1)
         try:
-            if not await self._say(who, self._limit):
-                raise TooManyStreams(f"There may be {self._limit} streams open at a time.", after_s=5)
+            if not await self._say(who, most):
+                raise TooManyStreams(f"There may be {most} streams open at a time.", after_s=5)
         except BaseException:
             self._end(who)
             raise

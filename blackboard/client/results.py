@@ -109,6 +109,7 @@ class Key:
     expires: int | None = None
     last_used: int | None = None
     requests_per_minute: int | None = None
+    streams: int | None = None
     secret: str = field(default="", repr=False)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

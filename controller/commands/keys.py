@@ -48,11 +48,14 @@ def create(
             "--requests-per-minute", metavar="N", min=0, help="Instead of what is set for all; 0: any number."
         ),
     ] = None,
+    streams: Annotated[
+        int | None, typer.Option("--streams", metavar="N", min=0, help="Open at a time, the same way.")
+    ] = None,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Make a key. It is printed this once, on stdout; from the first one on the service asks for keys."""
-    console.run(_create(name, tenant, scopes, expires, rate, as_json, data))
+    console.run(_create(name, tenant, scopes, expires, as_json, data, rate=rate, streams=streams))
 
 
 @app.command(name="list")
@@ -101,7 +104,7 @@ async def _keyring(data: Path | None) -> AsyncIterator[Keyring]:
 
 
 async def _create(
-    name: str, tenant: str, scopes: str, expires: str, rate: int | None, as_json: bool, data: Data
+    name: str, tenant: str, scopes: str, expires: str, as_json: bool, data: Data, **limits: int | None
 ) -> None:
     from controller.credentials import ORDER
 
@@ -109,7 +112,7 @@ async def _create(
     lasts = seconds(expires, "--expires") if expires else None
     async with _keyring(data) as keyring:
         first = not await keyring.asked()
-        key, secret = await keyring.create(name, tenant=tenant, scopes=chosen, by="cli", expires_s=lasts, rate=rate)
+        key, secret = await keyring.create(name, tenant=tenant, scopes=chosen, by="cli", expires_s=lasts, **limits)
     _tell(key, secret, key.created, as_json)
     if first:
         console.say("it is the first key: from now on every request to this service needs one")

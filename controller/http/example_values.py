@@ -256,6 +256,7 @@ KEY = {
     "overlap_until": None,
     "revoked": None,
     "requests_per_minute": 60,
+    "streams": None,
 }
 SECRET = KEY | {"secret": "bb_k3v2aqkq4f4xw5jq_..."}
 HOOK: dict[str, Any] = {

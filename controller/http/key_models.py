@@ -33,6 +33,10 @@ class KeyRequest(Asked):
         int | None,
         Field(ge=0, le=1_000_000, description="As is set for all, if left out; 0: any number. More takes `operate`."),
     ] = None
+    streams: Annotated[
+        int | None,
+        Field(ge=0, le=1_000_000, description="Open at a time; as is set for all, if left out. More takes `operate`."),
+    ] = None
 
 
 class RotateRequest(Asked):
@@ -57,6 +61,7 @@ class KeyModel(BaseModel):
     overlap_until: Millis | None
     revoked: Millis | None
     requests_per_minute: int | None
+    streams: int | None
 
 
 class SecretModel(KeyModel):

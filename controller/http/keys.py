@@ -66,13 +66,15 @@ async def create_key(request: Request) -> Response:
     caller, keyring = caller_of(request), api_of(request).keyring
     tenant = asked.tenant or caller.tenant
     _check(caller, asked.scopes, tenant)
+    rate, streams = await _limits(request, asked)
     key, secret = await keyring.create(
         asked.name,
         tenant=tenant,
         scopes=asked.scopes,
         by=caller.person,
         expires_s=asked.expires_in_s,
-        rate=await _rate(request, asked.requests_per_minute),
+        rate=rate,
+        streams=streams,
     )
     _log("created", key, caller)
     shown = {**key.show(key.created), "secret": secret}
@@ -178,15 +180,23 @@ def _check(caller: Caller, scopes: Collection[str], tenant: str) -> None:
         raise Forbidden("the key is for one tenant")
 
 
-async def _rate(request: Request, asked: int | None) -> int | None:
-    """Who does not operate the service gives no more than what their own key has. Raises Forbidden."""
+async def _limits(request: Request, asked: KeyRequest) -> tuple[int | None, int | None]:
+    """Requests a minute and streams. Raises Forbidden for more than the own key has, unless the caller operates all."""
     api, caller = api_of(request), caller_of(request)
     if caller.operates:
-        return asked
-    own = (await api.keyring.get(caller.key)).rate
+        return asked.requests_per_minute, asked.streams
+    own = await api.keyring.get(caller.key)
+    return (
+        _at_most(own.rate, asked.requests_per_minute, api.settings.limit_requests_per_minute),
+        _at_most(own.streams, asked.streams, api.settings.limit_streams),
+    )
+
+
+def _at_most(own: int | None, asked: int | None, all: int) -> int | None:
+    """What a key gets whose maker has `own`, where `all` is set for all; None is that, and 0 any number."""
     if asked is None:
         return own
-    most = api.settings.limit_requests_per_minute if own is None else own
+    most = all if own is None else own
     if most and not 0 < asked <= most:
-        raise Forbidden("more requests than the key's own")
+        raise Forbidden("more than the key's own")
     return asked

@@ -67,7 +67,7 @@ async def admit_stream(request: Request) -> Callable[[], None]:
     if api.streams.here >= MOST_STREAMS:
         raise Problem("too-many-streams", headers={"Retry-After": "5"})
     caller = caller_of(request)
-    return await api.streams.open(caller.key or f"tenant:{caller.tenant}")
+    return await api.streams.open(caller.key or f"tenant:{caller.tenant}", caller.streams)
 
 
 def last_event_id(request: Request) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from blackboard.callers import KeyRows
-from blackboard.errors import UsageError
+from blackboard.errors import StorageUnavailable, UsageError
 from blackboard.store import RedisStore
 from controller import key_gate
 from controller.access import SCOPES
@@ -268,6 +269,38 @@ async def test_a_stream_ends_when_its_key_does(redis_url: str, tmp_path: Path, m
         assert await anext(theirs), "who has another key watches on"
         await asyncio.gather(*(each.aclose() for each in streams))
         assert (await service.client.get(path, headers=bearer(secret))).status_code == 401
+
+
+async def test_a_key_may_have_fewer_streams_than_others(service: Door) -> None:
+    _, root = await made(service)
+    answer = await service.client.post(
+        "/v1/keys", json={"name": "one", "scopes": ["read", "submit"], "streams": 1}, headers=bearer(root)
+    )
+    assert answer.json()["streams"] == 1
+    secret = answer.json()["secret"]
+    board = (await service.client.post("/v1/documents", json={"text": "x"}, headers=bearer(secret))).json()["id"]
+    path = f"/v1/boards/{board}/events"
+    async with service.client.stream("GET", path, headers=bearer(secret)) as first:
+        assert first.status_code == 200
+        second = await service.client.get(path, headers=bearer(secret))
+        assert (second.status_code, slug(second)) == (429, "too-many-streams")
+        async with service.client.stream("GET", path, headers=bearer(root)) as other:
+            assert other.status_code == 200
+
+
+async def test_nobody_is_let_in_while_the_server_is_away(redis_store: RedisStore) -> None:
+    gate = key_gate.KeyGate(Keyring(KeyRows(redis_store.line(0))), 0)
+    assert (await gate.admit([], "read")).local
+    monotonic = key_gate.EVERY_S + time.monotonic()
+    await redis_store.close()
+    await until(lambda: _passed(monotonic))
+    for shown in ([], [f"Bearer bb_{'a' * 16}_{'b' * 32}"]):
+        with pytest.raises(StorageUnavailable):
+            await gate.admit(shown, "read")
+
+
+async def _passed(at: float) -> bool:
+    return time.monotonic() > at
 
 
 async def test_admission_is_one_round_trip_shared(redis_store: RedisStore) -> None:

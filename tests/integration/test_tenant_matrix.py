@@ -235,3 +235,13 @@ async def test_a_route_that_forgets_whose_a_board_is_is_found(
     wrong = "\n".join(await walk(a, b, document))
     assert all(f"{id} board: " in wrong for id in ("boards.get", "boards.why"))
     assert "entries." not in wrong
+
+
+@pytest.mark.long
+async def test_boards_that_have_ended_are_told_of_no_more(tenants: tuple[Tenant, Tenant, Any]) -> None:
+    a, b, document = tenants
+    for each in (a, b):
+        board = each.ids["board"]
+        await each.door.client.post(f"/v1/boards/{board}/cancel")
+        await each.door.ended(board)
+    assert await walk(a, b, document) == []

@@ -23,6 +23,7 @@ class AsyncKeys:
         tenant: str | None = None,
         expires_in_s: float | None = None,
         requests_per_minute: int | None = None,
+        streams: int | None = None,
     ) -> Key:
         """A new key with its `secret`; to read, submit and contribute where no scopes are given. Raises Forbidden."""
         asked = {
@@ -31,6 +32,7 @@ class AsyncKeys:
             "tenant": tenant,
             "expires_in_s": expires_in_s,
             "requests_per_minute": requests_per_minute,
+            "streams": streams,
         }
         return await self._connection.send(ask.make_key(asked))
 
