@@ -109,7 +109,8 @@ class Key:
             by=fields.get("by", ""),
             digest=fields["digest"],
             older=fields.get("older", ""),
-            **{name: int(fields[name]) if fields.get(name) else None for name in ("rate", "streams")},
+            rate=_limit(fields, "rate"),
+            streams=_limit(fields, "streams"),
             **{name: int(fields.get(name) or 0) for name in numbers},
         )
 
@@ -177,6 +178,10 @@ class Key:
             "requests_per_minute": self.rate,
             "streams": self.streams,
         }
+
+
+def _limit(fields: Mapping[str, str], name: str) -> int | None:
+    return int(fields[name]) if fields.get(name) else None
 
 
 def _base32(size: int) -> str:

@@ -37,7 +37,7 @@ NEVER_404 = {
 FREE = {"name"}
 """What everybody chooses as they like."""
 STREAMS = ("text/event-stream", "application/x-ndjson", "application/jsonl")
-IDLE_S = 0.3
+IDLE_S = 0.12
 CHANGING = ("health.", "boards.why", "webhooks.deliver", "metrics")
 """Beginnings of operations whose answers change by themselves."""
 BAD = (400, 401, 403, 404, 405, 415, 422)
