@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from blackboard import doors, keys
 from blackboard.coalesce import Coalescer, resent
@@ -20,6 +20,8 @@ UNMADE_MS: Final = 60_000
 """How long a board may be counted before it is there."""
 SLICE: Final = 256
 AGAIN_S: Final = 5.0
+REST_S: Final = 0.0001
+"""For each board that was looked up in vain, nobody is looked up for so long."""
 
 
 class Lines(Protocol):
@@ -35,6 +37,8 @@ class BoardQuota:
     def __init__(self, lines: Lines, limit: int) -> None:
         self._lines, self._limit = lines, limit
         self._looking: dict[str, asyncio.Task[int]] = {}
+        self._rest: dict[str, float] = {}
+        """Until when it is known, by the loop's clock, that no board of a tenant has ended."""
 
     async def look(self, tenant: str) -> None:
         """Raises TooManyBoards where there is no room right now."""
@@ -59,40 +63,38 @@ class BoardQuota:
     async def _free(self, tenant: str) -> None:
         """Forget boards that have ended. However many ask, they are looked up once at a time."""
         looking = self._looking.get(tenant)
+        if looking is None and self._rest.get(tenant, 0.0) > asyncio.get_running_loop().time():
+            raise self._too_many()
+        self._rest.pop(tenant, None)
         if looking is None:
             looking = self._looking[tenant] = asyncio.create_task(self._forget(tenant))
             looking.add_done_callback(lambda _: self._looking.pop(tenant, None))
         if not await asyncio.shield(looking):
-            raise TooManyBoards(
-                f"You have {self._limit} boards under way, which is the limit; some must end first.", after_s=AGAIN_S
-            )
+            raise self._too_many()
+
+    def _too_many(self) -> TooManyBoards:
+        said = f"You have {self._limit} boards under way, which is the limit; some must end first."
+        return TooManyBoards(said, after_s=AGAIN_S)
 
     async def _forget(self, tenant: str) -> int:
         """How many boards have ended, or never came to be, of the first to be found so."""
         line, now = self._lines.line(0), await self._lines.now()
-        left = int(await line.issue(("ZCARD", _key(tenant))))
-        while left > 0:
-            flat: Sequence[bytes] = await line.issue(("ZRANGE", _key(tenant), 0, SLICE - 1, "WITHSCORES"))
-            if not flat:
-                return 1
-            since = {board.decode(): int(float(at)) for board, at in zip(flat[::2], flat[1::2], strict=True)}
-            statuses = await asyncio.gather(*map(self._status, since))
+        flat: Sequence[bytes] = await line.issue(("ZRANGE", _key(tenant), 0, -1, "WITHSCORES"))
+        since = [(board.decode(), int(float(at))) for board, at in zip(flat[::2], flat[1::2], strict=True)]
+        for first in range(0, len(since), SLICE):
+            some = since[first : first + SLICE]
+            statuses = await asyncio.gather(*(self._status(board) for board, _ in some))
             over = [
                 board
-                for (board, at), status in zip(since.items(), statuses, strict=True)
+                for (board, at), status in zip(some, statuses, strict=True)
                 if status in ENDED or (status == "" and now - at > UNMADE_MS)
             ]
             if over:
                 await line.issue(("ZREM", _key(tenant), *over))
                 return len(over)
-            # They go to the end of the line; one that is not there yet keeps its time.
-            kept: list[Any] = []
-            for board, status in zip(since, statuses, strict=True):
-                kept += [now, board] if status else []
-            if kept:
-                await line.issue(("ZADD", _key(tenant), "XX", *kept))
-            left -= len(since)
-        return 0
+        # Who is told no over and over must not keep the server busy with looking.
+        self._rest[tenant] = asyncio.get_running_loop().time() + REST_S * len(since)
+        return 0 if since else 1
 
     async def _status(self, board: str) -> str:
         command = ("HGET", keys.keys_of(board).head, "status")
