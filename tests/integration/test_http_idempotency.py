@@ -16,6 +16,7 @@ from blackboard.ports import Store
 from blackboard.store import RedisStore
 from controller.access import Admitted, Caller
 from controller.access import Scope as Needed
+from controller.http import idempotency
 from controller.settings import Settings
 from tests.integration.serving import Served, Small, serving
 from tests.listening import listening
@@ -156,6 +157,29 @@ async def test_while_an_upload_is_under_way(served: Served) -> None:
     assert first.status_code == 202, first.text
     whole = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nslowly\r\n--b--\r\n'
     same(first, await served.client.post("/v1/documents", content=whole, headers=headers))
+
+
+async def test_an_upload_keeps_its_turn_however_long_it_takes(
+    redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "HOLD_MS", 200)
+    going_on, place = asyncio.Event(), place_of(16, "default", "/v1/documents", "8e03978e-40d5")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"text":'
+        await going_on.wait()
+        yield b'"x"}'
+
+    async with serving(redis_store) as served:
+        headers = {**KEY, "Content-Type": "application/json"}
+        uploading = asyncio.create_task(served.client.post("/v1/documents", content=body(), headers=headers))
+        await until(lambda: _busy(redis_store, place))
+        clock = asyncio.get_running_loop()
+        end = clock.time() + 0.8
+        while clock.time() < end:
+            assert await _busy(redis_store, place)
+        going_on.set()
+        assert (await uploading).status_code == 202
 
 
 async def test_a_crash_frees_the_key_after_a_while(redis_store: RedisStore) -> None:
