@@ -210,6 +210,10 @@ class MemoryStore:
         self._asked[partition, name] = (f"busy|{nonce}", self._clock() + ttl_ms)
         return "mine"
 
+    async def refs(self, board: str) -> list[str]:
+        """See ports.Store."""
+        return sorted(self._shelf(board).blobs)
+
     async def below(self, top: str) -> dict[str, str]:
         """See ports.Store."""
         return dict(self._shelf(top).kin)

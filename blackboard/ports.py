@@ -122,6 +122,9 @@ class Store(Protocol):
         Answers `mine`, `busy`, or what the request came to: `done|fingerprint|board|revision`.
         """
 
+    async def refs(self, board: str) -> list[str]:
+        """SHA-256 of every blob that the board refers to, in order."""
+
     async def below(self, top: str) -> dict[str, str]:
         """The boards below a top-level board -> their parents; those with a place reserved included."""
 

@@ -7,6 +7,7 @@ no projection beside it, but each header carries the digest and size of its valu
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import IO, Any
 import orjson
 
 from blackboard.board import Board, apply, fold
+from blackboard.bundle import Bundle, is_bundle
 from blackboard.entries import Activation, Header, digest_of
 from blackboard.errors import BoardGone, LogError, ReplayDiverged, UsageError
 from blackboard.events import LogRecord, from_json
@@ -52,7 +54,8 @@ SHOWN = 120
 
 
 def read_log(path: Path, *, max_bytes: int = MAX_FILE, max_line: int = MAX_LINE) -> Iterator[LogRecord]:
-    """Records of an exported log, one JSON object a line, gzip or plain (told by content). Blank lines are skipped.
+    """Records of an exported log, one JSON object a line, gzip or plain, or of a bundle (told by content). Blank lines are
+    skipped.
 
     `max_bytes` caps the unpacked file and `max_line` one record. Raises UsageError when there is no such file or it is over
     a cap, and LogError with the number of the line that is not a record.
@@ -60,7 +63,7 @@ def read_log(path: Path, *, max_bytes: int = MAX_FILE, max_line: int = MAX_LINE)
     try:
         with _opened(path) as lines:
             yield from _records(lines, path.name, max_bytes, max_line)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
         raise LogError(f"{path.name} is cut or corrupt: {error}", hint="export it again") from error
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}") from error
@@ -69,6 +72,8 @@ def read_log(path: Path, *, max_bytes: int = MAX_FILE, max_line: int = MAX_LINE)
 
 
 def _opened(path: Path) -> IO[bytes]:
+    if is_bundle(path):
+        return Bundle(path).log()
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]

@@ -215,6 +215,11 @@ class RedisStore:
         reply: bytes = await resent(lambda: line.run(call))
         return reply.decode()
 
+    async def refs(self, board: str) -> list[str]:
+        """See ports.Store."""
+        found = await self._read(self._of(board).issue(("SMEMBERS", keys.keys_of(board).refs)))
+        return sorted(sha256.decode() for sha256 in found)
+
     async def below(self, top: str) -> dict[str, str]:
         """See ports.Store."""
         kin = wire.texts(await self._read(self._of(top).issue(("HGETALL", keys.keys_of(top).kin))))
@@ -295,7 +300,7 @@ class RedisStore:
     async def erase(self, board: str) -> bool:
         """See ports.Store."""
         own, line = keys.keys_of(board), self._of(board)
-        refs: list[bytes] = await self._read(line.issue(("SMEMBERS", own.refs)))
+        refs = await self.refs(board)
         asked: bytes | None = await self._read(line.issue(("HGET", own.commits, "#once")))
         if not await self._retire(board):
             return False
@@ -303,7 +308,7 @@ class RedisStore:
             await line.issue(("UNLINK", *asked.split()))
         for first in range(0, len(refs), REMOVED_AT_ONCE):
             some = refs[first : first + REMOVED_AT_ONCE]
-            await asyncio.gather(*(self._removals.remove(sha256.decode()) for sha256 in some))
+            await asyncio.gather(*(self._removals.remove(sha256) for sha256 in some))
         return True
 
     async def _retire(self, board: str) -> bool:

@@ -16,6 +16,7 @@ from controller.commands import (
     boards,
     doctor,
     erasing,
+    exporting,
     health,
     keys,
     remote,
@@ -57,7 +58,7 @@ def _options(
     ctx.obj.debug = debug
 
 
-for group in (analyze, service, remote, boards, erasing, replaying, doctor, health):
+for group in (analyze, service, remote, boards, erasing, exporting, replaying, doctor, health):
     group.register(app)
 app.add_typer(sources.app, name="sources")
 app.add_typer(spending.app, name="spending")

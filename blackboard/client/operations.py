@@ -68,6 +68,11 @@ def log(id: str) -> Call[list[LogRecord]]:
     return Call("GET", path_of("boards", id, "log"), read, headers={"accept": "application/jsonl"})
 
 
+def bundle(id: str) -> Call[bytes]:
+    """All of a board in one file."""
+    return Call("GET", path_of("boards", id, "bundle"), lambda it: it.content, headers={"accept": "application/zip"})
+
+
 def why(id: str) -> Call[list[Json]]:
     """Why each source acted or did not."""
     return Call("GET", path_of("boards", id, "why"), lambda it: [dict(each) for each in it.object()["reasons"]])

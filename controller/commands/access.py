@@ -49,6 +49,9 @@ class Access(Protocol):
     async def blob(self, board: str, sha256: str) -> bytes:
         """Bytes that a board refers to. Raises BlobMissing or BlobCorrupt."""
 
+    async def bundle(self, board: str) -> bytes:
+        """All of the board in one file."""
+
     async def why(self, board: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
 
@@ -98,6 +101,15 @@ class Local:
     async def blob(self, board: str, sha256: str) -> bytes:
         """See Access."""
         return await self._service.blobs.get(sha256)
+
+    async def bundle(self, board: str) -> bytes:
+        """See Access."""
+        from blackboard.bundle import pack
+
+        tip = await self._service.store.tip(board)
+        if tip == (0, 0):
+            raise self._gone(board)
+        return b"".join([part async for part in pack(self._service.store, self._service.blobs, board, tip)])
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""
@@ -156,6 +168,10 @@ class Remote:
             raise BlobMissing(f"{self._client.url} has no blob {sha256} for the board {board}") from error
         except ServiceError as error:
             raise BlobCorrupt(f"{self._client.url}: {error}") from error
+
+    async def bundle(self, board: str) -> bytes:
+        """See Access."""
+        return await self._client.bundle(board)
 
     async def why(self, board: str) -> list[dict[str, Any]]:
         """See Access."""

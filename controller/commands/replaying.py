@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def replay(
     what: Annotated[
-        str, typer.Argument(metavar="ID|FILE", help="A board's id, or an exported log (.jsonl, .jsonl.gz).")
+        str, typer.Argument(metavar="ID|FILE", help="A board's id, an exported log (.jsonl, .jsonl.gz), or a bundle.")
     ],
     at: Annotated[int | None, typer.Option("--at", metavar="REV", min=1, help="Stop at this revision.")] = None,
     step: Annotated[bool, typer.Option("--step", help="Record by record; on a terminal Enter goes on.")] = False,
@@ -63,13 +63,14 @@ async def _load(
     """Id, records, and for `verify` what the server keeps beside them, cut to the same revision."""
     from pathlib import Path
 
+    from blackboard.bundle import name_of
     from blackboard.keys import BOARD_ID
     from blackboard.replay import read_log
     from controller.commands.access import access
 
     if not BOARD_ID.match(what):
         path = Path(what)
-        return path.name.removesuffix(".gz").removesuffix(".jsonl"), list(read_log(path)), None
+        return name_of(path), list(read_log(path)), None
     async with access(url, data, api_key) as reader:
         # The projection first: a board that moves on meanwhile only makes the log longer.
         stored = await reader.projection(what) if verify else None

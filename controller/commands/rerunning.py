@@ -13,8 +13,8 @@ from controller.commands import console
 from controller.commands.options import settings_from
 
 if TYPE_CHECKING:
-    from blackboard.blobs import Blobs
     from blackboard.board import Board
+    from blackboard.bundle import Giver
     from blackboard.contract import Source
     from blackboard.events import LogRecord
     from controller.commands.access import Access
@@ -45,7 +45,7 @@ class Kept:
     id: str
     records: list[LogRecord]
     reader: Access | None
-    blobs: Blobs | None
+    blobs: Giver | None
 
     async def whole(self, board: Board, key: str) -> bytes:
         """A value, where a reference may stand for it. Raises UsageError when it is not at hand."""
@@ -116,6 +116,7 @@ def _chosen(asked: Asked, records: list[LogRecord]) -> list[Source]:
 @asynccontextmanager
 async def _kept(asked: Asked) -> AsyncIterator[Kept]:
     from blackboard.blobs import Blobs
+    from blackboard.bundle import Bundle, is_bundle, name_of
     from blackboard.keys import BOARD_ID
     from blackboard.replay import read_log
     from controller.commands.access import access
@@ -125,9 +126,16 @@ async def _kept(asked: Asked) -> AsyncIterator[Kept]:
             yield Kept(asked.what, await reader.log(asked.what), reader, None)
         return
     settings = settings_from(asked.data)
+    path = Path(asked.what)
+    if is_bundle(path):
+        bundle = Bundle(path)
+        try:
+            yield Kept(bundle.board, list(read_log(path)), None, bundle)
+        finally:
+            bundle.close()
+        return
     local = Blobs.at(settings.blobs) if settings.blob_url or (settings.data_dir / "blobs").is_dir() else None
-    name = Path(asked.what).name.removesuffix(".gz").removesuffix(".jsonl")
-    yield Kept(name, list(read_log(Path(asked.what))), None, local)
+    yield Kept(name_of(path), list(read_log(path)), None, local)
 
 
 def _acted(records: list[LogRecord]) -> list[str]:

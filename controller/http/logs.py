@@ -1,4 +1,4 @@
-"""GET /v1/boards/{id}/log: the whole log as JSON Lines."""
+"""GET /v1/boards/{id}/log and /bundle: the whole log as JSON Lines, and with every blob in one file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
+from blackboard.bundle import pack
 from blackboard.errors import BoardGone
 from blackboard.events import to_json
 from blackboard.ports import Store
@@ -44,6 +45,36 @@ async def get_log(request: Request, board: BoardId) -> Response:
         return same
     headers = {**caching(view, tag), "Content-Disposition": f'attachment; filename="{board}.jsonl"'}
     return StreamingResponse(_lines(store, board, tip), 200, headers, "application/jsonl")
+
+
+@router.get(
+    "/boards/{board}/bundle",
+    operation_id="boards.bundle",
+    summary="All of a board in one file",
+    responses={
+        200: {
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "A zip archive: `log.jsonl`, `blobs/<sha256>`, and `manifest.json`, written last, that says "
+            "what is in it. `ETag` is the last record's id.",
+        },
+        304: {"description": "There is no later record."},
+        **described("invalid-header"),
+    },
+    response_class=StreamingResponse,
+)
+async def get_bundle(request: Request, board: BoardId) -> Response:
+    """The log and every blob it refers to: documents, large values, and what models answered. It replays offline. The boards
+    below are bundles of their own."""
+    query(request)
+    view, api = await board_of(request, board), api_of(request)
+    tip = await api.store.tip(board)
+    if tip == (0, 0):
+        raise Problem("not-found")  # removed meanwhile
+    tag = f"{tip[0]}-{tip[1]}"
+    if (same := not_modified(request, view, tag)) is not None:
+        return same
+    headers = {**caching(view, tag), "Content-Disposition": f'attachment; filename="{board}.zip"'}
+    return StreamingResponse(pack(api.store, api.blobs, board, tip), 200, headers, "application/zip")
 
 
 async def _lines(store: Store, board: str, tip: tuple[int, int]) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ NEEDS: Final[Mapping[str, Scope]] = {
     "boards.list": "read",
     "boards.get": "read",
     "boards.log": "read",
+    "boards.bundle": "read",
     "boards.why": "read",
     "boards.diff": "read",
     "boards.events": "read",

@@ -19,7 +19,7 @@ from tests.making import end, put, source
 
 LASTING = "public, max-age=60, must-revalidate"
 PATHS = ("", "?at=2", "/entries", "/entries?level=page", "/entries/page/0001", "/entries/page/0001?version=1",
-         "/report?partial=true", "/log")  # fmt: skip
+         "/report?partial=true", "/log", "/bundle", "/diff?from=1")  # fmt: skip
 
 
 class Tenants:

@@ -161,6 +161,10 @@ class AsyncBlackboard(AsyncConnection):
         """All records, notes included."""
         return await self.send(ask.log(id))
 
+    async def bundle(self, id: str) -> bytes:
+        """The log and every blob it refers to, as a zip archive that `blackboard replay` reads."""
+        return await self.send(ask.bundle(id))
+
     async def why(self, id: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
         return await self.send(ask.why(id))

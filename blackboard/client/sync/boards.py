@@ -157,6 +157,10 @@ class Blackboard(Connection):
         """All records, notes included."""
         return self.send(ask.log(id))
 
+    def bundle(self, id: str) -> bytes:
+        """The log and every blob it refers to, as a zip archive that `blackboard replay` reads."""
+        return self.send(ask.bundle(id))
+
     def why(self, id: str) -> list[dict[str, Any]]:
         """Why each source acted or did not."""
         return self.send(ask.why(id))
