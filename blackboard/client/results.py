@@ -84,13 +84,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The analysis. While it is `partial`, or no report was asked for, `contributions` holds what stands on each level."""
+    """The analysis: `report`, empty while there is none. Then, and while it is `partial`, `contributions` has each level."""
 
     board: str
     status: Status
     revision: int
     partial: bool
-    report: dict[str, Any] | None
+    report: dict[str, Any]
     outcome: Outcome | None = None
     contributions: dict[str, list[Entry]] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -163,7 +163,7 @@ def report_of(raw: Mapping[str, Any]) -> Report:
     """A report as it is answered."""
     levels = raw.get("contributions") or {}
     contributions = {level: [entry_of(each) for each in items] for level, items in levels.items()}
-    return build(Report, raw, outcome=_outcome(raw), contributions=contributions)
+    return build(Report, raw, report=raw.get("report") or {}, outcome=_outcome(raw), contributions=contributions)
 
 
 def key_of(raw: Mapping[str, Any]) -> Key:

@@ -83,13 +83,19 @@ class Watching:
             self._pause_s = FIRST_PAUSE_S
             self.after = event.id or self.after
             if event.type == CLOSING:
-                self.over = not self._lasting and event.data.get("reason") == "finished"
+                self._close(str(event.data.get("reason", "")))
             elif event.type != BOOKMARK:
                 shown.append(event)
                 self.over = not self._lasting and event.ends
             if self.over:
                 break
         return shown
+
+    def _close(self, reason: str) -> None:
+        self.over = not self._lasting and reason == "finished"
+        if reason == "shutdown":
+            # All of a process's watchers lose it at once: the service says over how long they should spread.
+            self._pause_s = max(self._pause_s, self._parser.retry_s or 0.0)
 
     def refused(self, answer: Answer) -> None:
         """Another answer than a stream. Raises what it stands for, unless it is worth coming back."""

@@ -34,7 +34,7 @@ async def client(request: pytest.FixtureRequest, served: Door) -> AsyncIterator[
 async def test_a_text_is_analysed_and_erased(client: Any) -> None:
     handle = await client.submit(text="one of 2024\ntwo of 2025", filename="years.txt")
     result = await handle.result(timeout=20)
-    assert (result.status, result.partial, result.report) == ("completed", True, None)
+    assert (result.status, result.partial, result.report) == ("completed", True, {})
     assert [entry.value["text"] for entry in result.contributions["year"]] == ["2024", "2025"]
     types = [event.type async for event in handle.events(level="sum")]
     assert types == ["contribution.committed", "board.completed"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from blackboard.client import Patience
+from blackboard.client import Patience, watching
 from blackboard.entries import Commit
 from blackboard.errors import BoardGone, DocumentUnreadable, UsageError
 from tests.integration.serving import Served, serving
@@ -95,6 +95,10 @@ async def test_the_result_of_a_failed_board_is_its_error(served: Served, kind: K
         assert failed.value.slug == "document-unreadable"
 
 
+HELD = b"<held>"
+"""Ends an answer behind which the connection stays open, and silent."""
+
+
 class Scripted:
     """A server that gives each connection the next of its answers, and remembers what was asked."""
 
@@ -113,8 +117,11 @@ class Scripted:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             self.asked.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(next(self._answers))
+            answer = next(self._answers)
+            writer.write(answer.removesuffix(HELD))
             await writer.drain()
+            if answer.endswith(HELD):
+                await reader.read()
         except (asyncio.IncompleteReadError, StopIteration):
             pass
         finally:
@@ -169,3 +176,31 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_here(kind: Kind) -> 
             with pytest.raises(Exception, match="answered 307"):
                 await client.board("0-a")
         assert other.asked == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_stream_that_falls_silent_is_left(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SILENCE_S", 0.2)
+    script = Scripted(stream(("x.1-0", "board.created")) + HELD, stream(("x.2-0", "board.completed")))
+    async with script, speaking(kind, script.url) as client:
+        assert [event.id async for event in client.events("0-a")] == ["x.1-0", "x.2-0"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_about_the_stream_moves_the_place_and_is_not_shown(kind: Kind) -> None:
+    script = Scripted(
+        stream(("x.1-0", "board.created"), ("x.5-0", "stream.bookmark")),
+        stream(("x.6-0", "board.failed")),
+    )
+    async with script, speaking(kind, script.url) as client:
+        assert [event.id async for event in client.events("0-a", type="board.failed")] == ["x.1-0", "x.6-0"]
+    assert b"last-event-id: x.5-0" in script.asked[1].lower()
+    assert b"type=board.failed" in script.asked[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_result_is_not_waited_for_longer_than_asked(kind: Kind) -> None:
+    script = Scripted(stream(("x.1-0", "board.created")) + HELD)
+    async with script, speaking(kind, script.url) as client:
+        with pytest.raises(TimeoutError):
+            await client.result("0-a", timeout=0.3)

@@ -23,6 +23,7 @@ from blackboard.client.problems import error_of, error_of_outcome
 from blackboard.client.results import board_of
 from blackboard.client.stream import LONGEST, Parser
 from blackboard.client.submission import submission
+from blackboard.client.watching import Watching
 from blackboard.errors import (
     BlackboardError,
     BoardError,
@@ -171,6 +172,36 @@ def test_reading_is_tried_again_within_bounds() -> None:
 def test_what_no_second_try_cures_is_raised_at_once(answer: Answer, kind: type[BlackboardError]) -> None:
     with pytest.raises(kind):
         Tries(READ, HERE, Patience(wait_s=10)).answered(answer)
+
+
+def test_a_lost_stream_is_given_up_in_time() -> None:
+    watching = Watching(READ, HERE, patience_s=0.0)
+    with pytest.raises(StorageUnavailable, match="never there"):
+        watching.lost(OSError("never there"))
+    assert watching.opened(200)
+    watching.lost(OSError("cut"))
+    with pytest.raises(StorageUnavailable, match="and again"):
+        watching.lost(OSError("and again"))
+    assert watching.opened(200)
+    with pytest.raises(RateLimited):
+        watching.refused(problem(429, "too-many-streams", retry_after="5"))
+    with pytest.raises(errors.Unauthorized):
+        watching.refused(problem(401, "unauthorized"))
+    with pytest.raises(TimeoutError):
+        Watching(READ, HERE, deadline=0.0).lost(OSError())
+
+
+def test_watchers_of_a_process_that_stops_spread_over_what_it_asks_for() -> None:
+    drawn = []
+    for _ in range(200):
+        watching = Watching(READ, HERE)
+        watching.opened(200)
+        watching.take(b'retry: 4000\n\nevent: stream.closing\ndata: {"reason":"shutdown"}\n\n')
+        assert not watching.over
+        drawn.append(watching.pause())
+    assert 1 < sum(drawn) / len(drawn) < 3 and max(drawn) <= 4
+    watching.take(b'event: stream.closing\ndata: {"reason":"finished"}\n\n')
+    assert watching.over
 
 
 def test_a_write_is_tried_once() -> None:
