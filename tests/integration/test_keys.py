@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
+from blackboard import keys
 from blackboard.callers import KeyRows
 from blackboard.errors import StorageUnavailable, UsageError
 from blackboard.store import RedisStore
@@ -115,7 +116,7 @@ async def test_every_bad_key_gets_the_same_answer(service: Door) -> None:
 
 
 async def test_a_key_opens_what_its_scopes_say(service: Door) -> None:
-    keys = {scope: (await made(service, scope, [scope]))[1] for scope in ALL}
+    secrets = {scope: (await made(service, scope, [scope]))[1] for scope in ALL}
     asked = {
         "read": ("GET", "/v1/boards", None),
         "submit": ("POST", "/v1/documents", {"text": "x"}),
@@ -123,7 +124,7 @@ async def test_a_key_opens_what_its_scopes_say(service: Door) -> None:
         "admin": ("GET", "/v1/keys", None),
     }
     for needs, (method, path, body) in asked.items():
-        for scope, secret in keys.items():
+        for scope, secret in secrets.items():
             answer = await service.client.request(method, path, json=body, headers=bearer(secret))
             assert (answer.status_code == 403) == (scope != needs), (needs, scope, answer.text)
             if answer.status_code == 403:
@@ -367,3 +368,33 @@ async def test_keys_on_a_cluster(cluster_store: RedisStore) -> None:
     assert [(await keyring.look(each, 0)).key is not None for each in (secret, newer)] == [False, True]
     await keyring.put_first(f"bb_first_{'0' * 48}")
     assert len(await keyring.all()) == 2
+
+
+async def test_what_is_kept_of_keys_goes_in_time(redis_store: RedisStore, redis_url: str) -> None:
+    rows = KeyRows(redis_store.line(0))
+    keyring = Keyring(rows)
+    lasting, secret = await keyring.create("lasting", tenant="acme", scopes=["read"], by="test", rate=10)
+    passing, _ = await keyring.create("passing", tenant="acme", scopes=["read"], by="test", expires_s=60)
+    await keyring.look(secret, 0)
+    async with Redis.from_url(redis_url, decode_responses=True) as server:
+        assert all([_known(name) async for name in server.scan_iter(match="bb:{access}:*")])
+        month = 30 * 86_400
+        assert await server.ttl(keys.access("key", lasting.id)) == -1
+        assert month < await server.ttl(keys.access("key", passing.id)) <= month + 60
+        assert 0 < await server.ttl(keys.access("bucket", lasting.id)) <= 60
+        await keyring.revoke(lasting.id)
+        assert month - 60 < await server.ttl(keys.access("key", lasting.id)) <= month
+        assert await rows.holder("acme", "lasting") == "", "the name is free again"
+        await server.delete(keys.access("key", lasting.id))
+        assert [each.id for each in await keyring.all("acme")] == [passing.id]
+        assert await server.zcard(keys.access("ids", "acme")) == 1
+        await server.hset(keys.access("key", passing.id), "expires", "1")
+        again, _ = await keyring.create("passing", tenant="acme", scopes=["read"], by="test")
+        assert await rows.holder("acme", "passing") == again.id, "who expired holds no name"
+        await keyring.revoke(passing.id)
+        assert await rows.holder("acme", "passing") == again.id
+    assert await keyring.asked(), "for ever"
+
+
+def _known(name: str) -> bool:
+    return any(pattern.match(name) for pattern in keys.PATTERNS)
