@@ -32,6 +32,7 @@ from controller.http.door import (
 from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
 from controller.http.models import BoardModel, ForkOptions
 from controller.http.problems import Problem, described
+from controller.http.room import AGAIN, check_again
 from controller.http.waiting import PREFER, waited
 
 router = APIRouter(prefix="/v1", tags=["boards"])
@@ -132,7 +133,7 @@ def _change(change: EntryChange, before: bytes, after: bytes) -> dict[str, Any]:
     summary="Go on from a revision, on a new board",
     responses={
         202: {"model": BoardModel, "description": "`Location` names the new board; `parent` says where it comes from."},
-        **described("validation-error", *SLUGS),
+        **described("validation-error", *SLUGS, *AGAIN),
     },
     openapi_extra=with_headers(optional(ForkOptions), PARAMETER, PREFER),
 )
@@ -140,12 +141,13 @@ async def fork(request: Request, board: BoardId) -> Response:
     """The new board begins with what stood on this one at that revision. What had been done stays done; what was under way
     or had failed is decided anew, by the sources there are today. This board stays as it is, open or ended."""
     query(request)
-    await board_of(request, board)
+    before = await board_of(request, board)
     async with in_turn(request, board) as turn:
         options = await read_options(request, ForkOptions)
         desk, caller, once = api_of(request).desk, caller_of(request), turn.once(options.model_dump_json().encode())
         view = await turn.first()
         if view is None:
+            await check_again(request, before)
             place = await desk.fork(board, caller.person, options.at, tenant=caller.tenant, once=once)
             view = await turn.answered() or await board_of(request, place)
     view, more = await waited(request, view)

@@ -222,8 +222,9 @@ async def test_tokens_of_the_day(redis_url: str, redis_store: RedisStore) -> Non
         assert refused.headers["retry-after"] == "400"
         form = {"files": {"file": ("a.txt", b"x" * 10)}, "data": {"models": "auto"}}
         assert slug(await served.client.post("/v1/documents", **form)) == (429, "budget-exhausted")  # type: ignore[arg-type]
-        again = await served.client.post(f"/v1/boards/{board}/retry")
-        assert slug(again) == (429, "budget-exhausted")
+        for verb in ("retry", "fork"):
+            again = await served.client.post(f"/v1/boards/{board}/{verb}")
+            assert slug(again) == (429, "budget-exhausted")
         assert slug(await served.client.post(f"/v1/boards/{board}/sources/report")) == (429, "budget-exhausted")
         # Who asks no models needs none.
         assert (await asked("off")).status_code == 202

@@ -160,6 +160,15 @@ async def test_what_stays_ends_the_board_and_can_be_retried(opened: Door, docume
     assert (await opened.ended(answer.json()["id"]))["status"] == "completed"
 
 
+async def test_what_goes_on_fetches_it_no_second_time_unless_from_before(opened: Door, documents: Documents) -> None:
+    board = (await ended(opened, f"{documents.base}/a"))["id"]
+    for options, asked in (({}, 1), ({"at": 1}, 2)):
+        fork = await opened.client.post(f"/v1/boards/{board}/fork", json=options)
+        assert fork.status_code == 202, fork.text
+        assert (await opened.ended(fork.json()["id"]))["status"] == "completed"
+        assert len(documents.asked) == asked
+
+
 async def test_a_redirect_is_not_followed(opened: Door, documents: Documents) -> None:
     documents.status, documents.headers = "302 Found", {"Location": f"{documents.base}/inside"}
     board = await ended(opened, f"{documents.base}/a")
