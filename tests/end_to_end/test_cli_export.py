@@ -30,6 +30,9 @@ def test_a_bundle_replays_where_there_is_nothing_else(tmp_path: Path) -> None:
     again = elsewhere("replay", file, "--rerun", "all", "--json")
     assert again.code == 0, again
     assert {"intake", "layers", "pages"} <= set(again.json()["sources"]), "the document's bytes came with it"
+    (board,) = ids(elsewhere("import", file))
+    shown = elsewhere("show", board)
+    assert (shown.code, "completed" in shown.out) == (0, True), shown
     cut = tmp_path / "cut.zip"
     cut.write_bytes(file.read_bytes()[:-100])
-    assert elsewhere("replay", cut, "--verify").code == 5
+    assert elsewhere("import", cut).code == 5
