@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from blackboard import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
+
+LAST_S = 3.0
+"""For the last spans to be sent."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +48,14 @@ def open_traces(role: str, environ: Mapping[str, str] = os.environ) -> Iterator[
     try:
         yield provider
     finally:
-        provider.shutdown()
+        _end(provider)
+
+
+def _end(provider: Any) -> None:
+    # A collector that is away is tried again and again: no process outlives its work for that.
+    ending = threading.Thread(target=provider.shutdown, name="traces", daemon=True)
+    ending.start()
+    ending.join(LAST_S)
 
 
 def without_queries() -> Any:

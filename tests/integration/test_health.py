@@ -203,12 +203,6 @@ async def test_metrics_survive_a_server_that_is_away(tmp_path: Path) -> None:
             assert (await client.get("/livez")).status_code == 200
 
 
-async def test_openmetrics_for_who_asks(up: Whole) -> None:
-    answer = await up.client.get("/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"})
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert answer.text.endswith("# EOF\n")
-
-
 async def test_a_worker_tells_on_a_port_of_its_own(redis_url: str, tmp_path: Path) -> None:
     settings = Settings(redis_url=redis_url, data_dir=tmp_path, **QUICK)
     roles = frozenset({"worker"})
@@ -239,6 +233,10 @@ async def test_the_page_for_operators_lists_every_metric(up: Whole) -> None:
         row[1]: tuple(filter(None, row[2].split(", ")))
         for row in re.finditer(r"^\| `(\w+)` \| ([^|]*?) ?\|", page, re.M)
     }
+    accept = "application/openmetrics-text;version=1.0.0"
+    open_text = await up.client.get("/metrics", headers={"accept": accept})
+    assert open_text.headers["content-type"].startswith("application/openmetrics-text")
+    assert open_text.text.endswith("# EOF\n")
     answer = await up.client.get("/metrics")
     for family in text_string_to_metric_families(answer.text):
         name = f"{family.name}_total" if family.type == "counter" else family.name
@@ -248,3 +246,31 @@ async def test_the_page_for_operators_lists_every_metric(up: Whole) -> None:
         family.name + "_total" * (family.type == "counter") for family in text_string_to_metric_families(answer.text)
     }
     assert listed.keys() - told == {"blackboard_llm_breaker_state"}, "there is no model here"
+
+
+async def test_a_tenant_s_own_sources_are_counted_together(up: Whole) -> None:
+    for name in ("zebra", "yak"):
+        shape = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        declared = {
+            "version": "1",
+            "inputs": [{"parameter": "line", "kind": "each", "levels": ["line"]}],
+            "outputs": [{"level": f"{name}_note", "schema": shape}],
+        }
+        put = await up.client.put(f"/v1/sources/{name}", json=declared)
+        assert put.status_code in (200, 201), put.text
+    submitted = await up.client.post("/v1/documents", json={"text": TEXT})
+    assert submitted.status_code == 202, submitted.text
+
+    async def waiting() -> bool:
+        found = await up.metrics()
+        name = frozenset({"source": "registered", "version": "", "priority": "interactive"}.items())
+        return found.get(("blackboard_queue_depth", name)) == 6
+
+    await until(waiting)
+    claim = {"sources": ["zebra"], "worker": "w", "wait_s": 1}
+    claimed = await up.client.post("/v1/activations/claim", json=claim)
+    assert claimed.status_code == 200, claimed.text
+    answer = await up.client.get("/metrics")
+    assert one(rows(answer.text), "blackboard_activations_running", source="registered") == 1
+    assert "zebra" not in answer.text
+    assert "yak" not in answer.text

@@ -95,7 +95,7 @@ async def test_a_board_is_one_tree_of_spans(redis_url: str, tmp_path: Path, monk
     assert parent(submission) == PARENT
     assert head["traceparent"] == f"00-{TRACE}-{own(submission)}-01"
     activations = {own(span): span for span in collected.named("activate ")}
-    assert len(activations) > 10
+    assert len(activations) > 4
     assert {parent(span) for span in activations.values()} == {own(submission)}
     for span in activations.values():
         said = attributes(span)
@@ -142,6 +142,7 @@ def test_spans_are_wanted_where_a_collector_is_set() -> None:
             assert provider is None
 
 
+@pytest.mark.long
 async def test_a_process_without_a_collector_loads_no_sdk() -> None:
     program = (
         "import sys, controller.bootstrap, controller.worker, controller.commands.service\n"
