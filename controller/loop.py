@@ -18,7 +18,6 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from blackboard import keys
 from blackboard.contract import Source
@@ -29,6 +28,7 @@ from controller.announcing import CREATED, ENDED, Announcer, Interest, Nobody, W
 from controller.family import Erasing, Family, has_kin
 from controller.queue import Queue
 from controller.settings import Settings
+from controller.tracing import begin
 from controller.turns import Desk, Meet, Turns
 
 log = structlog.get_logger(__name__)
@@ -311,8 +311,7 @@ class Controller:
         task.add_done_callback(self._turning.discard)
 
     async def _turn(self, board: str, desk: Desk, fresh: bool) -> None:
-        clear_contextvars()  # those of whoever brought the news
-        bind_contextvars(board=board)
+        begin(board=board)
         try:
             ended = await self._turns.take(board, desk, fresh=fresh, now=self._now)
             if desk.plan is not None and has_kin(desk.plan):

@@ -192,7 +192,7 @@ class Openings:
             "depth": str(_depth(parent) + 1),
             "top": _top(parent),
             "lineage": ",".join(_lineage(parent)),
-            **traced(),
+            **traced(parent.head),
         }
         commit = Commit(
             type="board.created",

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from blackboard.errors import StorageError
 
@@ -36,10 +36,20 @@ def follow(traceparent: str) -> None:
         bind_contextvars(trace_id=found[1])
 
 
-def traced() -> Mapping[str, str]:
-    """The field that a new board's head gets: whose trace it belongs to."""
-    current = _current.get()
+def traced(parent: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """The field that a new board's head gets: whose trace it belongs to. `parent`: the head of the board above it."""
+    current = _current.get() or (parent or {}).get(FIELD, "")
     return {FIELD: current} if current else {}
+
+
+def begin(**names: str) -> None:
+    """This task is about these alone, for the log and for traces, and no more about what it came from.
+
+    A task inherits from whoever started it: in one process the request that brought the news, or another board's turn.
+    """
+    clear_contextvars()
+    bind_contextvars(**names)
+    _current.set("")
 
 
 def traceparent_of(span: Span) -> str:

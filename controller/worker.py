@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 import structlog
 from arq import ArqRedis
-from structlog.contextvars import bind_contextvars
 
 from blackboard import blobs as blob_store
 from blackboard.contract import Source
@@ -40,7 +39,7 @@ from controller.opening import Opener
 from controller.push import PushWorker
 from controller.queue import CLASSES, Job, Queue, Wake, queue_name
 from controller.settings import Settings
-from controller.tracing import Runs
+from controller.tracing import Runs, begin
 
 log = structlog.get_logger(__name__)
 
@@ -190,8 +189,7 @@ class ActivationWorker:
             # It left its queue as the worker stopped.
             await self._wake_another(source, board, activation)
             return
-        # This task's alone: whatever is logged on its behalf names them.
-        bind_contextvars(board=board, activation=activation)
+        begin(board=board, activation=activation)
         self._claims += 1
         nonce = f"{self.name}-{self._claims}"
         claimed = await self._store.claim(

@@ -12,11 +12,11 @@ from typing import Final
 import structlog
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars
 
 from controller.access import Caller
 from controller.measures import Histogram
-from controller.tracing import follow, traceparent_of
+from controller.tracing import begin, follow, traceparent_of
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +39,7 @@ class AccessLog:
             return
         # Named before all else, so that whatever is logged on the way can be found by it.
         id = scope["request_id"] = f"{random.getrandbits(96):024x}"
-        clear_contextvars()
-        bind_contextvars(request_id=id)
+        begin(request_id=id)
         follow(traceparent_of(trace.get_current_span()) or _sent(scope))
         began = time.perf_counter()
         status, first = 0, 0.0

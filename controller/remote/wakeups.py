@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +114,8 @@ class WakeUps:
 
     async def _attend(self, waiter: _Waiter) -> None:
         if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve())
+            # Of no request in particular: it outlives the one that needed it first.
+            self._serving = asyncio.create_task(self._serve(), context=Context())
         elif self._blocked and not waiter.queues <= self._blocked:
             # The blocking pop is never cancelled (its token would be lost): a token of its own ends it.
             await self._queue.poke(self._own_list)

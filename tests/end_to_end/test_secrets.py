@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,13 @@ async def used(running: Running, url: str) -> list[str]:
         refused = await ask("GET", "/v1/boards", headers={"Authorization": f"Bearer {SECRETS['wrong']}"})
         assert refused.status_code == 401
         assert (await client.get("/metrics")).status_code == 401
-        assert "blackboard_llm_calls_total{" in (await ask("GET", "/metrics")).text
+        metrics = (await ask("GET", "/metrics")).text
+        assert re.search(
+            r'^blackboard_llm_calls_total{model="claude-haiku-5-5",outcome="answered"} [1-9]', metrics, re.M
+        )
+        assert re.search(r'^blackboard_llm_breaker_state{model="claude-haiku-5-5",state="closed"} 1', metrics, re.M)
+        assert re.search(r'^gen_ai_client_token_usage_count{.*gen_ai_token_type="output"} [1-9]', metrics, re.M)
+        assert re.search(r"^blackboard_llm_cost_usd_total{.*} 0?\.?[0-9e.-]+", metrics, re.M)
         await ask("GET", "/readyz")
     assert running.process.poll() is None
     return said
