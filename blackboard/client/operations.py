@@ -211,6 +211,11 @@ def sources() -> Call[Json]:
     return Call("GET", path_of("sources"), Answer.object)
 
 
+def source(name: str) -> Call[Json]:
+    """One source."""
+    return Call("GET", path_of("sources", name), Answer.object, noun="source")
+
+
 def capabilities() -> Call[Json]:
     """What the service can do: levels, sources, models."""
     return Call("GET", path_of("capabilities"), Answer.object)

@@ -123,6 +123,9 @@ async def test_the_rest_of_what_can_be_asked(client: Any) -> None:
     assert (await client.calls(handle.id))["items"] == []
     assert await client.spending() == {}
     assert "models" in await client.capabilities()
+    assert (await client.source("pages"))["name"] == "pages"
+    with pytest.raises(BoardGone, match="no such source"):
+        await client.source("nobody")
     with pytest.raises(BoardError) as nothing:
         await client.retry(handle.id)
     assert nothing.value.slug == "nothing-to-retry"

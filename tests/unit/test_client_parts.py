@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 import blackboard
 from blackboard import errors
-from blackboard.client import Event, Patience
+from blackboard.client import AsyncBlackboard, Blackboard, Event, Patience
 from blackboard.client.address import Address
 from blackboard.client.calls import Answer, Call
 from blackboard.client.patience import Tries
@@ -42,6 +42,7 @@ from blackboard.errors import (
     UsageError,
 )
 from controller.http.problems import CATALOGUE, Problem, problem_of, render
+from controller.http.scopes import NEEDS
 from tests.twins import meaning, twins
 
 READ: Call[Any] = Call("GET", "/v1/boards/0-a", Answer.object)
@@ -269,6 +270,25 @@ def test_events_of_newer_services_are_passed_on() -> None:
     (event,) = parser.feed(b'retry: 3500\n\nid: abc.7-0\nevent: board.painted\ndata: {"x": 1}\n\n')
     assert event == Event("abc.7-0", "board.painted", b'{"x": 1}')
     assert (event.revision, event.data, event.record, event.ends, parser.retry_s) == (7, {"x": 1}, None, False, 3.5)
+
+
+NAMED = {
+    "documents.submit": "submit", "boards.list": "boards", "boards.get": "board", "entries.list": "entries",
+    "entries.get": "entry", "entries.put": "put_entry", "entries.delete": "delete_entry", "blobs.get": "blob",
+    "activations.list": "activations", "sources.list": "sources", "sources.get": "source", "events.watch": "watch",
+    "spending.get": "spending", "capabilities.get": "capabilities",
+}  # fmt: skip
+"""Operations whose method has another name than the operation."""
+ELSEWHERE = {"activations.claim", "activations.renew", "activations.commit", "sources.put", "sources.delete"}
+"""What programs that are sources ask, see docs/remote-sources.md; and what no program of a tenant's asks."""
+
+
+@pytest.mark.parametrize("operation", sorted(NEEDS.keys() - ELSEWHERE - {"metrics.get"}))
+def test_what_can_be_asked_can_be_asked_in_python(operation: str) -> None:
+    group, _, verb = operation.partition(".")
+    for client in (AsyncBlackboard("http://here"), Blackboard("http://here")):
+        place: Any = getattr(client, group) if group in ("keys", "webhooks") else client
+        assert callable(getattr(place, NAMED.get(operation, verb)))
 
 
 def test_both_clients_are_one() -> None:

@@ -209,6 +209,10 @@ class AsyncBlackboard(AsyncConnection):
         """The sources new boards include (`items`), and the plug-ins that are `broken`."""
         return await self.send(ask.sources())
 
+    async def source(self, name: str) -> dict[str, Any]:
+        """One source: what it reads and contributes, and who serves it. Raises BoardGone."""
+        return await self.send(ask.source(name))
+
     async def capabilities(self) -> dict[str, Any]:
         """What the service can do, and with which models."""
         return await self.send(ask.capabilities())

@@ -205,6 +205,10 @@ class Blackboard(Connection):
         """The sources new boards include (`items`), and the plug-ins that are `broken`."""
         return self.send(ask.sources())
 
+    def source(self, name: str) -> dict[str, Any]:
+        """One source: what it reads and contributes, and who serves it. Raises BoardGone."""
+        return self.send(ask.source(name))
+
     def capabilities(self) -> dict[str, Any]:
         """What the service can do, and with which models."""
         return self.send(ask.capabilities())
