@@ -142,6 +142,19 @@ def event_schema(kinds: list[str]) -> dict[str, Any]:
     for kind, name in names.items():
         own = {"type": "object", "required": ["type"], "properties": {"type": {"const": kind}}}
         schemas[name] = {"allOf": [{"$ref": "#/components/schemas/LogRecord"}, own]}
+    asides = {
+        "Closing": {"reason": {"type": "string", "enum": ["finished", "shutdown", "behind"]}},
+        "Bookmark": {"revision": {"type": "integer"}},
+        "Progress": {"source": {"type": "string"}},
+    }
+    schemas["StreamAside"] = {
+        "description": "What is said of the stream itself (`stream.closing`, `stream.bookmark`), or of work under way "
+        "(`progress`): no record, and what it is stands beside it in `event`.",
+        "anyOf": [
+            {"title": title, "type": "object", "required": list(properties), "properties": properties}
+            for title, properties in asides.items()
+        ],
+    }
     schemas["TenantEvent"] = {
         "type": "object",
         "description": "A change, or (`boards.snapshot`, `reset`) the boards that are open.",

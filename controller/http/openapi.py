@@ -72,7 +72,7 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for model in MODELS:
         _add(schemas, model)
-    schemas.update(events.event_schema(sorted((*TYPES, "reset"))))
+    schemas.update(events.event_schema(sorted((*TYPES, "board.snapshot", "reset"))))
     # FastAPI's own shape of errors is never answered.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -39,7 +39,7 @@ def several_of(name: str, known: Callable[[str], Any], meaning: str, example: st
 
 def message_schema(event: str) -> dict[str, Any]:
     """The `content` of a stream whose messages carry this schema."""
-    data = {"$ref": f"#/components/schemas/{event}"}
+    data = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in (event, "StreamAside")]}
     id, name = {"type": "string"}, {"type": "string"}
     encoded = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
     return {
