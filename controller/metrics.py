@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from blackboard.contract import Source
 from blackboard.errors import StorageError
-from blackboard.feed import Feed
 from blackboard.ports import Store
 from blackboard.presence import Presence
 from controller.condition import Condition
@@ -18,6 +17,7 @@ from controller.measures import Counter, Histogram, Measures
 from controller.observer import PERSON, Observer, Run
 from controller.pace import wanted
 from controller.remote.directory import Directory
+from controller.streams import Streams
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -61,7 +61,7 @@ class Observed(Protocol):
     @property
     def store(self) -> Store: ...
     @property
-    def feed(self) -> Feed: ...
+    def streams(self) -> Streams: ...
     @property
     def load(self) -> Load: ...
     @property
@@ -143,7 +143,7 @@ class Metrics:
             pass
         gauges = _Gauges()
         gauges.add("blackboard_storage_up", "Whether the server answered.", float(presence is not None))
-        gauges.add("blackboard_sse_clients", "Open event streams.", self._process.feed.watchers)
+        gauges.add("blackboard_sse_clients", "Open event streams.", self._process.streams.here)
         self._of_roles(gauges)
         if standing is not None and presence is not None:
             self._of_queues(gauges, standing, presence)

@@ -147,6 +147,27 @@ async def test_too_much_that_waits_makes_a_door_unready(alone: Whole) -> None:
     assert one(found, "blackboard_workers_wanted", source="years") == 0
 
 
+async def test_open_streams_are_counted(alone: Whole) -> None:
+    board = (await alone.client.post("/v1/documents", json={"text": TEXT})).json()["id"]
+    async with alone.client.stream("GET", f"/v1/boards/{board}/events") as answer:
+        chunks: Any = answer.aiter_raw()
+        await anext(chunks)
+        assert one(await alone.metrics(), "blackboard_sse_clients") == 1
+
+    async def gone() -> bool:
+        return one(await alone.metrics(), "blackboard_sse_clients") == 0
+
+    await until(gone)
+    found = await alone.metrics()
+    streamed = {
+        "http_request_method": "GET",
+        "http_route": "/v1/boards/{board}/events",
+        "http_response_status_code": "200",
+    }
+    assert one(found, "http_server_request_duration_seconds_count", **streamed) == 1
+    assert one(found, "http_server_request_duration_seconds_bucket", **streamed, le="1.0") == 1
+
+
 async def test_what_happened_is_counted(up: Whole) -> None:
     board = await up.done()
     await up.client.get(f"/v1/boards/{board}")
