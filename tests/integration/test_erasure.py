@@ -193,6 +193,7 @@ class TestBoardsBelow:
         assert holding(await kept_on(redis_url), CANARY) == []
         assert holding(kept_in(tmp_path), CANARY) == []
 
+    @pytest.mark.long
     async def test_one_of_them_goes_alone(self, redis_url: str, tmp_path: Path) -> None:
         gate = Gate()
         tree = package(package(package(says=CANARY, waits=True), says=CANARY, waits=True), says="the whole")
@@ -208,7 +209,9 @@ class TestBoardsBelow:
             assert part["reason"] in ("erased", "its board is gone"), "whoever looked when"
             assert len((await below())["items"]) == 1
 
-    @pytest.mark.parametrize("late", ["before its board is made", "after it died making it"])
+    @pytest.mark.parametrize(
+        "late", [pytest.param("before its board is made", marks=pytest.mark.long), "after it died making it"]
+    )
     async def test_one_that_is_being_opened_undoes_itself(
         self, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
     ) -> None:

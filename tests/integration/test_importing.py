@@ -123,26 +123,26 @@ async def test_bytes_that_did_not_come_with_it_are_out_of_reach(redis_store: Red
     assert (await redis_store.boards("here"))[0] == []
 
 
-@pytest.mark.parametrize(
-    ("was", "becomes"),
-    [
-        ('"status":"done"', '"status":"do ne"'),
-        ('"pages.1"', '"pages|1"'),
-        ('"pin":"1"', '"pin":"x"'),
-        ('"owner":"pages"', '"owner":"pa\\nges"'),
-        ('"page/0003"', '"page/00\\n03"'),
-        ('"sources":"{', '"sources":"['),
-    ],
+FORGED = (
+    ('"status":"done"', '"status":"do ne"'),
+    ('"pages.1"', '"pages|1"'),
+    ('"pin":"1"', '"pin":"x"'),
+    ('"owner":"pages"', '"owner":"pa\\nges"'),
+    ('"page/0003"', '"page/00\\n03"'),
+    ('"sources":"{', '"sources":"['),
 )
-async def test_what_no_script_could_take_apart(redis_store: RedisStore, tmp_path: Path, was: str, becomes: str) -> None:
+
+
+async def test_what_no_script_could_take_apart(redis_store: RedisStore, tmp_path: Path) -> None:
     path = tmp_path / "b.zip"
     async with serving(redis_store) as served:
         board = await exported(served, path)
     log = "".join([record async for record in _records(redis_store, board)])
-    assert was in log
-    _altered(path, log.replace(was, becomes).encode())
-    with pytest.raises(LogError):
-        await imported(redis_store, redis_store.blobs, path)
+    for was, becomes in FORGED:
+        assert was in log
+        _altered(path, log.replace(was, becomes).encode())
+        with pytest.raises(LogError):
+            await imported(redis_store, redis_store.blobs, path)
     assert (await redis_store.boards("here"))[0] == []
 
 
