@@ -20,7 +20,7 @@ from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
 from blackboard.presence import Presence
 from blackboard.steps import Shelf
 from blackboard.wire import merge_page, page_commands
-from blackboard.writing import Prepared, prepare, referred
+from blackboard.writing import Prepared, left_behind, prepare, referred
 
 Listener = Callable[[str, LogRecord], None]
 
@@ -97,7 +97,7 @@ class MemoryStore:
             kept = f"done|{once.fingerprint}|{board}|{outcome.answer.revision}"
             self._asked[keys.partition_of(board), once.name] = (kept, now + once.keep_ms)
         if not outcome.answer.ok:
-            await asyncio.gather(*map(self._remove, prepared.put))
+            await asyncio.gather(*map(self._remove, left_behind(prepared, outcome.answer)))
         if shelf.board.revision:
             self._shelves[board] = shelf
         if record is not None:

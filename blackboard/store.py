@@ -27,7 +27,7 @@ from blackboard.pipe import Pipe
 from blackboard.ports import Adoption, BoardRow, Change, Due, LeaseRow, Renewal
 from blackboard.presence import Presence
 from blackboard.progress import ProgressHub
-from blackboard.writing import Outcome, Prepared, parse_answer, prepare, record_of, referred
+from blackboard.writing import Outcome, Prepared, left_behind, parse_answer, prepare, record_of, referred
 
 REMOVED_AT_ONCE = 16
 """Blobs of an erased board; each asks every partition."""
@@ -97,7 +97,7 @@ class RedisStore:
         outcome = await assured(self.blobs, commit, lambda seen: self._step(board, prepared, seen))
         if not outcome.answer.ok:
             self.refused[commit.mode, outcome.answer.status] += 1
-            await self._unkeep(prepared)
+            await self._unkeep(left_behind(prepared, outcome.answer))
         elif self._listeners and not outcome.answer.already:
             self._tell(board, record_of(prepared, outcome))
         return outcome.answer
@@ -114,10 +114,9 @@ class RedisStore:
         text = reply.decode()
         return marks_of(text) if text.startswith("doomed|") else parse_answer(text)
 
-    async def _unkeep(self, prepared: Prepared) -> None:
-        """Of a refused commit no large value stays behind, least of all where its board was erased."""
+    async def _unkeep(self, blobs: Sequence[str]) -> None:
         with suppress(StorageError):
-            await asyncio.gather(*(self._removals.remove(sha256) for sha256 in prepared.put))
+            await asyncio.gather(*(self._removals.remove(sha256) for sha256 in blobs))
 
     async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
         """See ports.Store."""

@@ -139,6 +139,13 @@ def _check_words(commit: Commit) -> None:
             raise UsageError(f"{name!r} is not the name of a due time")
 
 
+def left_behind(prepared: Prepared, answer: Answer) -> tuple[str, ...]:
+    """Blobs that a refused commit put for nothing: its large values, and where nobody can make it any more (the board has
+    ended or was erased, the work is another's) what it was to refer to. Those that any board refers to are not removed.
+    """
+    return prepared.put if answer.status == "conflict" else prepared.blobs
+
+
 @dataclass(slots=True)
 class Outcome:
     """A step's answer, and what only the log record needs: the incarnation, and the base each write's header got."""

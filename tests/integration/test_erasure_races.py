@@ -131,6 +131,14 @@ class TestStep:
         assert (await person(store, board, put("page/1", LARGE))).status == "gone"
         assert not await blobs.has(await _digest(LARGE))
 
+    async def test_nor_a_document_that_was_fetched_for_a_board_that_is_gone(self, store: Store) -> None:
+        blobs: Blobs = store.blobs  # type: ignore[attr-defined]
+        board = await new_board(store)
+        await _erase(store, board)
+        sha256 = await blobs.put(TEXT.encode())
+        assert (await person(store, board, put("upload/1", "x"), blobs=(sha256,))).status == "gone"
+        assert not await blobs.has(sha256)
+
     async def test_an_open_board_is_not_erased(self, store: Store) -> None:
         board = await new_board(store)
         assert not await store.erase(board)
