@@ -51,7 +51,11 @@ class Result:
     kb_each: float
     cpu: float
     """Processors used while it was measured."""
+    us_each: float
+    """Microseconds of processor time for each delivery."""
     connected_s: float
+    connect_ms: float
+    """Milliseconds of processor time for each connection."""
     back_s: float
     """From the cut until everybody was answered again."""
     storm_max_ms: float
@@ -153,14 +157,14 @@ async def measure(system: str, pid: int, port: int, paths: list[str], boards: in
     loop = asyncio.get_running_loop()
     async with program("benchmarks.watch_crowd", str(port)) as crowd:
         before = resident(pid)
-        began = loop.time()
+        used, began = processor(pid), loop.time()
         await crowd.ask("connect", paths=paths)
-        connected = loop.time() - began
+        connected, connecting = loop.time() - began, processor(pid) - used
         await asyncio.sleep(2)
         await crowd.ask("forget")
         used, began = processor(pid), loop.time()
         await asyncio.sleep(seconds)
-        cpu = (processor(pid) - used) / (loop.time() - began)
+        busy, took = processor(pid) - used, loop.time() - began
         each = (resident(pid) - before) / len(paths) / 1024
         calm = await crowd.ask("report")
         await crowd.ask("forget")
@@ -170,7 +174,8 @@ async def measure(system: str, pid: int, port: int, paths: list[str], boards: in
     return Result(
         system, boards, len(paths), calm["deliveries"], calm["p50"], calm["p99"], calm["max"],
         after["gaps"], after["doubles"], after["refused"], after["lost"],
-        each, cpu, connected, storm["back_s"], after["max"],
+        each, busy / took, busy * 1e6 / max(1, calm["deliveries"]), connected, connecting * 1e3 / len(paths),
+        storm["back_s"], after["max"],
     )  # fmt: skip
 
 
@@ -209,7 +214,9 @@ def table(results: Iterable[Result]) -> str:
         "gaps",
         "KB each",
         "CPU",
+        "us each",
         "connect s",
+        "ms each",
         "back s",
     )
     rows = [
@@ -217,7 +224,8 @@ def table(results: Iterable[Result]) -> str:
             result.system, f"{result.boards} x {result.watchers // result.boards}", f"{result.p50_ms:.1f}",
             f"{result.p99_ms:.1f}", f"{result.max_ms:.1f}",
             str(result.gaps + result.doubles + result.refused + result.lost),
-            f"{result.kb_each:.1f}", f"{result.cpu:.2f}", f"{result.connected_s:.1f}", f"{result.back_s:.1f}",
+            f"{result.kb_each:.1f}", f"{result.cpu:.2f}", f"{result.us_each:.0f}", f"{result.connected_s:.1f}",
+            f"{result.connect_ms:.2f}", f"{result.back_s:.1f}",
         )
         for result in results
     ]  # fmt: skip

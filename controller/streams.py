@@ -37,6 +37,8 @@ class Streams:
         self._changed = asyncio.Event()
         self.here = 0
         """How many this process has open."""
+        self.ended = 0
+        """How many have ended in it."""
 
     async def open(self, who: str, limit: int | None = None) -> Callable[[], None]:
         """Count one more; what to call, once, when it has ended. `limit`: the caller's own, if it has one.
@@ -83,6 +85,7 @@ class Streams:
 
     def _end(self, who: str) -> None:
         self._add(who, -1)
+        self.ended += 1
         self._fewer.add(who)
         self._changed.set()
 

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -176,10 +176,19 @@ async def _first(*waits: Any) -> None:
 @asynccontextmanager
 async def _serving(service: Service, stop: asyncio.Event) -> AsyncIterator[tuple[str, asyncio.Event]]:
     """Serve HTTP; see `_listening`."""
-    from controller.http.app import create_app
+    import asyncio
 
-    async with _listening(create_app(service), service.settings.host, service.settings.port, stop) as found:
-        yield found
+    from controller.http.app import create_app
+    from controller.http.collecting import Collecting
+
+    collecting = asyncio.create_task(Collecting(service.streams).run())
+    try:
+        async with _listening(create_app(service), service.settings.host, service.settings.port, stop) as found:
+            yield found
+    finally:
+        collecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await collecting
 
 
 @asynccontextmanager
