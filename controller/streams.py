@@ -34,6 +34,8 @@ class Streams:
         self._process = secrets.token_hex(8)
         self._open: Counter[str] = Counter()
         self._fewer: set[str] = set()
+        self._limited: set[str] = set()
+        """Callers of whom there may be only so many: the others need not be counted together."""
         self._changed = asyncio.Event()
         self.here = 0
         """How many this process has open."""
@@ -47,6 +49,8 @@ class Streams:
         """
         most = self._limit if limit is None else limit
         self._add(who, 1)
+        if most:
+            self._limited.add(who)
         try:
             if not await self._say(who, most):
                 raise TooManyStreams(f"There may be {most} streams open at a time.", after_s=5)
@@ -78,10 +82,13 @@ class Streams:
 
     async def _say(self, who: str, limit: int) -> bool:
         count = self._open[who]
-        if self._line is None or not self._limit:
+        if self._line is None or who not in self._limited:
             return not limit or count <= limit
         call = COUNT.of(keys.access("streams", who), self._process, count, limit, TTL_MS)
-        return bool(await self._line.run(call))
+        said = bool(await self._line.run(call))
+        if not self._open[who]:
+            self._limited.discard(who)
+        return said
 
     def _end(self, who: str) -> None:
         self._add(who, -1)

@@ -142,7 +142,7 @@ def event_schema(kinds: list[str]) -> dict[str, Any]:
     for kind, name in names.items():
         own = {"type": "object", "required": ["type"], "properties": {"type": {"const": kind}}}
         schemas[name] = {"allOf": [{"$ref": "#/components/schemas/LogRecord"}, own]}
-    asides = {
+    asides: dict[str, dict[str, Any]] = {
         "Closing": {"reason": {"type": "string", "enum": ["finished", "shutdown", "behind"]}},
         "Bookmark": {"revision": {"type": "integer"}},
         "Progress": {"source": {"type": "string"}},

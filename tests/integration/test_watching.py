@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx2
@@ -18,6 +18,7 @@ from blackboard import channel as channels
 from blackboard import following
 from blackboard.blobs import Blobs
 from blackboard.board import fold
+from blackboard.errors import TooManyStreams
 from blackboard.events import LogRecord, from_json
 from blackboard.feed import Feed
 from blackboard.memory import MemoryStore
@@ -419,6 +420,27 @@ async def test_what_a_killed_process_had_open_lapses(redis_store: RedisStore, mo
     await other.close()
     keys: list[Any] = await redis_store.line(0).issue(("KEYS", "bb:{access}:*"))
     assert keys == []
+
+
+async def test_a_key_s_own_limit_holds_over_all_processes_where_there_is_no_other(redis_store: RedisStore) -> None:
+    one, other = Streams(redis_store.line(0), 0), Streams(redis_store.line(0), 0)
+    left = await one.open("k1", 1)
+    with pytest.raises(TooManyStreams, match="1 streams"):
+        await other.open("k1", 1)
+    await other.open("k2")
+    counting = asyncio.create_task(one.serve())
+    left()
+
+    async def opened() -> bool:
+        with suppress(TooManyStreams):
+            await other.open("k1", 1)
+            return True
+        return False
+
+    await until(opened)
+    counting.cancel()
+    await other.close()
+    assert await redis_store.line(0).issue(("KEYS", "bb:{access}:*")) == []
 
 
 async def test_who_does_not_read_holds_little_and_resumes(
