@@ -21,6 +21,7 @@ from controller.bootstrap import Service, open_service
 from controller.http.aside import create_aside
 from controller.http.server import make_server
 from controller.settings import Settings
+from tests.end_to_end.command import SCRIPT
 from tests.fleet import until
 from tests.integration.doors import QUICK, TEXT, count, lines, years
 from tests.listening import listening
@@ -111,14 +112,24 @@ async def test_a_door_alone_is_ready_and_says_who_is_missing(alone: Whole) -> No
     assert checks["workers"]["unserved"] == ["lines@1", "years@1", "count@1"]
 
 
+async def asked(url: str) -> tuple[int | None, str]:
+    """What `blackboard health` comes to, and what it says."""
+    command = await asyncio.create_subprocess_exec(SCRIPT, "health", "--url", url, stderr=asyncio.subprocess.PIPE)
+    _, said = await command.communicate()
+    return command.returncode, said.decode()
+
+
 async def test_a_server_that_would_lose_boards_is_told(up: Whole, redis_url: str) -> None:
     async with Redis.from_url(redis_url) as client:
         await client.config_set("maxmemory-policy", "allkeys-lru")
         try:
             status, checks = await up.ready()
+            code, said = await asked(str(up.client.base_url))
         finally:
             await client.config_set("maxmemory-policy", "noeviction")
     assert (status, checks["server"]["ok"], checks["server"]["error"]) == (503, False, "server-unfit")
+    assert code == 1
+    assert "server failed: server-unfit" in said
 
 
 async def test_scripts_that_the_server_forgot_are_loaded_again(up: Whole, redis_url: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from blackboard.embedded import Server
 from controller.bootstrap import open_service
+from controller.readiness import examine
 from controller.settings import Settings
 from tests.fleet import PAGES, SOURCES, ended, promises, submit
 from tests.integration.elsewhere import door
@@ -30,6 +31,12 @@ async def test_boards_end_on_a_cluster(cluster: list[Server], server: Server, tm
             assert (await ended(running.store, board))["status"] == "completed"
             runs = await promises(running.store, board)
             assert (runs["split"], runs["count"], runs["total"]) == (1, PAGES, 1)
+        well, checks = await examine(running, serves=True)
+        assert well, checks
+        assert all(check["ok"] for check in checks.values()), checks
+        text, _ = await running.metrics.render("")
+        assert b"blackboard_storage_up 1.0" in text
+        assert b'blackboard_queue_depth{priority="batch",source="split",version="1"} 0.0' in text
 
 
 @pytest.mark.cluster
