@@ -202,3 +202,25 @@ async def test_what_is_too_large_is_refused_while_it_is_sent(redis_store: Any, k
             with pytest.raises(UsageError) as large:
                 await client.submit(document)
             assert large.value.slug == "content-too-large"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_key_is_sent_and_never_told(served: Served, kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = "bb_test_secret0123456789"
+    async with speaking(kind, served.base, key) as client:
+        handle = await client.submit(text="Some text.")
+        await end(served.service.store, handle.id)
+        assert [event.type async for event in handle.events()][-1] == "board.completed"
+        with pytest.raises(BoardClosed) as closed:
+            await client.put_entry(handle.id, "page/0001", {"number": 1, "text": "One."})
+    assert "/v1/documents" in caplog.text, "requests are logged"
+    told = [
+        caplog.text,
+        repr(closed.value),
+        repr(vars(closed.value)),
+        repr(client),
+        repr(handle),
+        repr(handle.submitted),
+    ]
+    assert not any(key in text for text in told)
