@@ -17,7 +17,7 @@ endif
 # More than there are processors: many tests wait for a lease, or for a process to start.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: demo test test-long lint format bench test-faults test-cluster test-live clean
+.PHONY: demo test test-long test-api lint format bench test-faults test-cluster test-live clean
 
 demo: $(RUN_STAMP) ## analyse the shipped scan: offline, no key, no Docker, no server
 	$(BIN)/blackboard analyze examples/scanned-invoice.pdf --data .blackboard/demo
@@ -28,6 +28,9 @@ test: lint ## everything that must hold, in under five minutes
 
 test-long: $(DEV_STAMP) ## what takes seconds a test, most of it to start processes
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "long and not faults" --timeout 60
+
+test-api: $(DEV_STAMP) ## made-up requests to every operation of the OpenAPI document: ten times as many, and chained
+	BLACKBOARD_API_EXAMPLES=500 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration/test_api_schema.py --timeout 3600
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
