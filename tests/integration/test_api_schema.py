@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from redis import Redis
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.parameters import ParameterLocation
 
@@ -83,7 +84,9 @@ def is_stream(case: schemathesis.Case) -> bool:
 
 @pytest.fixture(scope="module")
 def place(server: Server) -> Iterator[Place]:
-    """A service for all of them."""
+    """A service for all of them, on an empty server."""
+    with Redis.from_url(server.url) as client:
+        client.flushall()
     with tempfile.TemporaryDirectory(prefix="bb-") as data, standing(server.url, Path(data)) as found:
         yield found
 
