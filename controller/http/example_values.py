@@ -109,7 +109,7 @@ REASON = {
     "binding": "board",
     "state": "waiting",
     "reason": "waits for summary, which is not settled",
-    "waits_for": ["summary"],
+    "waits_for": [["summary", ["summary"]]],
     "activation": "",
     "status": "",
     "epoch": 0,

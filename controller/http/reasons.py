@@ -18,7 +18,10 @@ class ReasonModel(BaseModel):
     binding: str = ""
     state: str
     reason: str = ""
-    waits_for: Annotated[list[str], Field(description="Levels that are not settled yet.")] = []
+    waits_for: Annotated[
+        list[Annotated[list[str | list[str]], Field(min_length=2, max_length=2)]],
+        Field(description="Each a level that is not settled yet, and the sources that may still contribute to it."),
+    ] = []
     activation: str = ""
     status: Annotated[str, Field(description="The activation's, where there is one.")] = ""
     epoch: int = 0
