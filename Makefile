@@ -17,14 +17,17 @@ endif
 # More than there are processors: many tests wait for a lease, or for a process to start.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
+# Hundreds of processes start in the tests: none of them is to compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-long test-api lint format bench test-faults test-cluster test-live clean
 
 demo: $(RUN_STAMP) ## analyse the shipped scan: offline, no key, no Docker, no server
 	$(BIN)/blackboard analyze examples/scanned-invoice.pdf --data .blackboard/demo
 
 test: lint ## everything that must hold, in under five minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not faults and not cluster and not alone and not long"
 	$(BIN)/python -m pytest -m "alone and not faults and not cluster"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not faults and not cluster and not alone and not long"
 
 test-long: $(DEV_STAMP) ## what takes seconds a test, most of it to start processes
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "long and not faults" --timeout 60

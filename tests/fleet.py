@@ -101,7 +101,14 @@ TEXTS = tuple(f"page {number} has words" for number in range(1, PAGES + 1))
 TERMINAL = ("board.completed", "board.failed", "board.cancelled")
 
 
-async def submit(store: Store, *, sources: Iterable[Any] = SOURCES, texts: tuple[str, ...] = TEXTS, **head: str) -> str:
+async def submit(
+    store: Store,
+    *,
+    sources: Iterable[Any] = SOURCES,
+    texts: tuple[str, ...] = TEXTS,
+    blobs: tuple[str, ...] = (),
+    **head: str,
+) -> str:
     """A board with one paper, as the front desk would make it."""
     board = store.new_id("acme")
     words = {
@@ -113,6 +120,7 @@ async def submit(store: Store, *, sources: Iterable[Any] = SOURCES, texts: tuple
         Commit(
             "board.created", "submitter", id="create", mode="person", create=True, head=words,
             writes=(Put("paper/original", orjson.dumps({"pages": list(texts)})),),
+            blobs=blobs,
             due=(("check", int(float(os.environ.get("BLACKBOARD_CHECK_S", "2")) * 1000)),
                  *((("deadline", int(head["deadline_ms"])),) if "deadline_ms" in head else ())),
         ),

@@ -47,6 +47,7 @@ def test_the_report_is_printed_and_progress_told(tmp_path: Path) -> None:
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.long
 def test_several_files_at_once_and_one_that_fails(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.txt", tmp_path / "bad.pdf"
     good.write_text(TEXT)
@@ -59,6 +60,7 @@ def test_several_files_at_once_and_one_that_fails(tmp_path: Path) -> None:
     assert second["outcome"]["reason"]
 
 
+@pytest.mark.long
 def test_a_deadline_that_passes(tmp_path: Path) -> None:
     file = tmp_path / "note.txt"
     file.write_text(TEXT)
@@ -128,6 +130,7 @@ def test_a_log_that_was_edited_exits_5(analyzed: tuple[Cli, dict[str, object]], 
     assert (ran.code, "not what its header promises" in ran.err) == (5, True), ran
 
 
+@pytest.mark.long
 def test_show_log_and_why_of_the_past(analyzed: tuple[Cli, dict[str, object]]) -> None:
     cli, result = analyzed
     id = str(result["board"])
@@ -151,6 +154,7 @@ def test_its_steps_and_its_reasons(analyzed: tuple[Cli, dict[str, object]]) -> N
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.long
 def test_an_interrupt_leaves_the_board_for_later(tmp_path: Path, number: signal.Signals, code: int) -> None:
     if not (EXAMPLES / "scanned-invoice.pdf").exists():
         pytest.skip("examples/scanned-invoice.pdf is not there")
@@ -189,6 +193,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.long
 def test_doctor_and_sources(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "data")
     ran = cli("doctor", "--json")

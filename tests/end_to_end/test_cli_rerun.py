@@ -59,6 +59,7 @@ def test_all_of_them_come_to_the_same(analyzed: tuple[Cli, str]) -> None:
     assert said["digest"]["then"] == said["digest"]["now"]
 
 
+@pytest.mark.long
 def test_changed_code_is_told_apart_and_exits_5(analyzed: tuple[Cli, str], tmp_path: Path) -> None:
     cli, board = analyzed
     file = tmp_path / "claims.py"

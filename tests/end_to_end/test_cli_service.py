@@ -59,6 +59,7 @@ def test_submit_and_watch(up: tuple[Cli, Running], place: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_submit_several_and_wait(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     broken = place / "broken.pdf"
@@ -73,6 +74,7 @@ def test_submit_several_and_wait(up: tuple[Cli, Running], place: Path) -> None:
     assert letters[0]["error"]["message"] in ran.err
 
 
+@pytest.mark.long
 def test_a_killed_watcher_goes_on_where_it_stopped(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (id,) = ids(cli("submit", place / "long.txt"))
@@ -94,6 +96,7 @@ def test_a_killed_watcher_goes_on_where_it_stopped(up: tuple[Cli, Running], plac
     assert history(cli("watch", id, "--json", "--after", f"{seen[-1]['incarnation']}.{whole[-1]}")) == []
 
 
+@pytest.mark.long
 def test_held_and_approved(up: tuple[Cli, Running], place: Path) -> None:
     cli, _ = up
     (held,) = ids(cli("submit", place / "invoice.txt", "--hold"))
@@ -253,7 +256,7 @@ def test_one_process_for_each_role_and_a_lost_door(tmp_path: Path) -> None:
             assert events[-1]["type"] == "board.completed"
 
 
-@pytest.mark.parametrize("role", ["up", "control", "worker"])
+@pytest.mark.parametrize("role", ["up", "control", pytest.param("worker", marks=pytest.mark.long)])
 def test_a_signal_drains_and_exits_0(tmp_path: Path, role: str) -> None:
     words = [role, "--port", "0"] if role == "up" else [role]
     with Cli(tmp_path / "data").running(*words) as running:

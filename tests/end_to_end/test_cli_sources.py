@@ -75,6 +75,7 @@ def test_a_file_in_a_folder_contributes(cli: Cli, tmp_path: Path) -> None:
     assert [(each["binding"], each["state"]) for each in why if each["source"] == "dates"] == [("page/0001", "done")]
 
 
+@pytest.mark.long
 def test_plug_ins_are_listed_with_their_place(cli: Cli, tmp_path: Path) -> None:
     plug = tmp_path / "plug"
     (plug / "broken.py").write_text("1 / 0\n")
@@ -90,6 +91,7 @@ def test_plug_ins_are_listed_with_their_place(cli: Cli, tmp_path: Path) -> None:
     assert cli("sources", "list", "--table", "--plugins", plug).out.count(f"file: {plug / 'dates.py'}") == 1
 
 
+@pytest.mark.long
 def test_a_service_runs_plug_ins_and_reports_broken_ones(cli: Cli, tmp_path: Path) -> None:
     plug = tmp_path / "plug"
     (plug / "broken.py").write_text("1 / 0\n")
@@ -196,6 +198,7 @@ def test_check_of_a_source_that_is_found_twice(
     assert cli("sources", "check", what, "--plugins", "plug").code == 0, "the same, not a rival for its name"
 
 
+@pytest.mark.long
 def test_check_of_an_installed_source(cli: Cli) -> None:
     by_point, by_name = cli("sources", "check", "knowledge_sources.pages:pages"), cli("sources", "check", "pages")
     assert (by_point.code, by_name.code) == (0, 0)
@@ -261,6 +264,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, str, list[dict[
     return cli, board, cli("log", board, "--json").lines()
 
 
+@pytest.mark.long
 def test_run_on_a_document_reads_no_more_than_it_needs(cli: Cli, tmp_path: Path) -> None:
     ran = cli("sources", "run", tmp_path / "plug" / "dates.py", "--on", tmp_path / "signed.txt", "--json")
     assert ran.json()["upstream"][:2] == ["intake", "layers"] and "summary" not in ran.json()["upstream"]
@@ -367,6 +371,7 @@ def test_run_of_what_cannot_be(
     assert (ran.code, ran.out, said in ran.err, "Traceback" in ran.err) == (2, "", True, False), ran
 
 
+@pytest.mark.long
 def test_run_of_one_source_of_several(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "plug" / "two.py").write_text(DATES.replace("async def dates", "async def other"))
     chosen = cli("sources", "run", tmp_path / "plug", "--source", "other", "--on", tmp_path / "signed.txt", "--json")

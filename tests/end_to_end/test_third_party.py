@@ -86,6 +86,7 @@ def installed(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
+@pytest.mark.long
 def test_it_is_found_and_contributes(installed: Place, tmp_path: Path) -> None:
     (source,) = [
         each for each in installed.json("blackboard", "sources", "list", "--json")["sources"] if each["name"] == "dates"

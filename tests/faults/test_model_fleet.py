@@ -89,6 +89,7 @@ async def test_many_processes_with_one_question_make_one_call(
     assert (outcomes.count("answered"), outcomes.count("cache")) == (1, 63)
 
 
+@pytest.mark.long
 async def test_a_process_killed_with_its_answer_costs_no_second_call(
     store: RedisStore, model_server: ModelServer, set_up: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

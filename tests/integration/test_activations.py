@@ -325,16 +325,23 @@ async def test_nothing_of_arq_is_left_at_rest(redis_url: str, tmp_path: Path) ->
         assert await client.keys("arq:*") == []
 
 
-async def test_a_blob_that_is_lost_fails_for_good(redis_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("referred", "said"), [(("0" * 64,), "bytes are lost"), ((), "the board has no such bytes")], ids=["own", "others"]
+)
+async def test_a_blob_that_is_not_there_fails_for_good(
+    redis_url: str, tmp_path: Path, referred: tuple[str, ...], said: str
+) -> None:
+    """Its own that was lost, and what it does not refer to: a source reads its own board's bytes alone."""
+
     @knowledge_source(attempts=5)
     async def reader(paper: Each[Paper], blobs: Blobs) -> Total:
         return Total(count=len(await blobs.get("0" * 64)))
 
     async with service(redis_url, tmp_path, reader) as running:
-        board = await submit(running.store, sources=[reader])
+        board = await submit(running.store, sources=[reader], blobs=referred)
         head = await ended(running.store, board)
         (step,) = outcome(head)["degraded"]
-        assert "bytes are lost" in step["reason"]
+        assert said in step["reason"]
         folded = fold(board, await running.store.log(board))
         (failed,) = [Activation.parse(id, stored) for id, stored in folded.agenda.items()]
         assert failed.data["attempts"] == 1

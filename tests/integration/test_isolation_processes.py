@@ -61,6 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("deed", ["cling", "cling_busily"])
+@pytest.mark.long
 async def test_none_outlives_a_killed_worker_and_its_room_is_swept(folder: Path, deed: str) -> None:
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -181,6 +182,7 @@ async def test_a_flood_starves_no_other_board(redis_url: str, tmp_path: Path, fo
         assert "more than 40,000 entries" in str(ending["degraded"])
 
 
+@pytest.mark.long
 async def test_a_cancelled_board_and_a_stopping_worker_end_their_processes(
     redis_url: str, tmp_path: Path, folder: Path
 ) -> None:
@@ -212,6 +214,7 @@ async def test_a_cancelled_board_and_a_stopping_worker_end_their_processes(
         assert types[-1] == "activation.retried", "it was given back"
 
 
+@pytest.mark.long
 async def test_several_processes_serve_one_source_at_a_time_each(redis_url: str, tmp_path: Path, folder: Path) -> None:
     async with opened(redis_url, tmp_path / "data", guest("hostile"), plugin_processes=2, plugin_calls=1) as service:
         boards = [await service.submit("behave", "hostile") for _ in range(4)]

@@ -87,6 +87,7 @@ def test_eight_processes_stay_within_every_limit(said: list[dict[str, Any]], rec
     assert max(found[name] / limit for name, limit in limits.items()) > 0.6, "the limits were never tried"
 
 
+@pytest.mark.long
 def test_an_outage_costs_twenty_calls_and_one_probe_at_a_time(said: list[dict[str, Any]]) -> None:
     calls = [one for one in said if one["role"] == "outage"]
     ordinary = [one for one in calls if not one["probe"]]

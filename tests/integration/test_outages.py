@@ -56,6 +56,7 @@ async def test_a_worker_ended_in_a_flood_loses_nothing(redis_url: str, redis_sto
             process.kill()
 
 
+@pytest.mark.long
 async def test_a_second_controller_takes_over(redis_url: str, redis_store: RedisStore, tmp_path: Path) -> None:
     pace = {"TEST_PACE": "0.2"}
     first = Process("controller", url=redis_url, data=tmp_path, **pace)
@@ -139,6 +140,7 @@ async def _begun(store: RedisStore, board: str) -> bool:
     return any(record.type == "activation.claimed" for record in await store.log(board))
 
 
+@pytest.mark.long
 async def test_connections_killed_again_and_again(redis_url: str, redis_store: RedisStore, tmp_path: Path) -> None:
     pace = {"TEST_PACE": "0.3"}
     fleet = [Process(role, url=redis_url, data=tmp_path, **pace) for role in ("controller", "worker")]
@@ -206,6 +208,7 @@ async def test_a_server_that_hangs_for_longer_than_a_lease(tmp_path: Path) -> No
         await server.stop()
 
 
+@pytest.mark.long
 async def test_a_plain_function_that_hangs_does_not_keep_its_process(
     redis_url: str, redis_store: RedisStore, tmp_path: Path
 ) -> None:

@@ -170,6 +170,7 @@ async def test_each_limit_is_named(method: str, params: dict[str, Any], limits: 
         assert (await sandbox.call("echo"))["pid"] != pid
 
 
+@pytest.mark.long
 async def test_processor_time_is_counted_per_call() -> None:
     async with Sandbox(TARGET, limits=Limits(cpu_s=1, wall_s=20)) as sandbox:
         assert len({await sandbox.call("burn", seconds=0.7) for _ in range(5)}) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.end_to_end.command import Cli
 from tests.fleet import promises, until
@@ -178,6 +179,7 @@ async def test_a_shadow_on_an_open_board(redis_url: str, tmp_path: Path) -> None
         assert {value["by"] for value in (await here.values(board, "year", space="shadow")).values()} == {"2"}
 
 
+@pytest.mark.long
 async def test_the_commands(redis_url: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(TEXT)
     async with door(redis_url, tmp_path, *V1, roles=ALL) as here:

@@ -182,6 +182,7 @@ async def test_a_draining_worker_keeps_its_leases(redis_url: str, tmp_path: Path
         await other.__aexit__(None, None, None)
 
 
+@pytest.mark.long
 async def test_a_worker_goes_on_after_an_error_of_its_queue(redis_url: str, tmp_path: Path) -> None:
     gate = Gate()
 
@@ -209,6 +210,7 @@ async def test_a_worker_goes_on_after_an_error_of_its_queue(redis_url: str, tmp_
         assert gate.most == 2, "slots hold across the restart"
 
 
+@pytest.mark.long
 async def test_what_runs_is_drained_though_the_loop_was_restarted(redis_url: str, tmp_path: Path) -> None:
     gate = Gate()
 
@@ -300,6 +302,7 @@ async def test_a_job_that_says_nothing_is_sent_again(redis_url: str, tmp_path: P
                 assert await promises(running.store, board) == {"quick": 1}
 
 
+@pytest.mark.long
 async def test_a_worker_whose_loop_was_blocked_takes_no_more_until_it_is_well(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
