@@ -317,6 +317,7 @@ def test_run_says_what_a_finished_source_would_say_anew(cli: Cli, tmp_path: Path
         assert cli("show", board, each["key"]).json() == each["value"]
 
 
+@pytest.mark.long
 def test_run_says_why_not(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "signed.txt").write_text("Nothing to see.\n")
     ran = cli("sources", "run", tmp_path / "plug" / "dates.py", "--on", tmp_path / "signed.txt")

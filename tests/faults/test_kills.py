@@ -61,7 +61,7 @@ async def trials(victim: str, directory: Path, count: int) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("victim", ["worker", "controller"])
+@pytest.mark.parametrize("victim", ["worker"])
 async def test_three_kills(victim: str, tmp_path: Path) -> None:
     await trials(victim, tmp_path, 3)
 

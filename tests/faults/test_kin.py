@@ -75,7 +75,7 @@ async def trial(victim: str, directory: Path, seed: int) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("victim", ["worker", "controller"])
+@pytest.mark.parametrize("victim", ["controller"])
 async def test_two_kills_among_kin(victim: str, tmp_path: Path) -> None:
     await asyncio.gather(*(trial(victim, tmp_path / str(number), number) for number in range(2)))
 

@@ -94,6 +94,7 @@ async def until(condition: Callable[[], bool]) -> None:
 # -- one asker at a time -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_64_at_once_from_4_processes_ask_once(redis_url: str, tmp_path: Path, diary: Diary) -> None:
     with askers(4, redis_url, tmp_path / "blobs", diary, "times=16", "takes=0.3") as asked:
         for each in asked:
@@ -103,6 +104,7 @@ def test_64_at_once_from_4_processes_ask_once(redis_url: str, tmp_path: Path, di
     assert sorted(said) == ["got 16 made 0"] * 3 + ["got 16 made 1"]
 
 
+@pytest.mark.long
 def test_an_owner_killed_while_it_asks_is_followed_by_one_other(redis_url: str, tmp_path: Path, diary: Diary) -> None:
     with askers(3, redis_url, tmp_path / "blobs", diary, "takes=0.8", "ttl=0.6") as (owner, *others):
         owner.go()

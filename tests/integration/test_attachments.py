@@ -98,6 +98,7 @@ async def test_an_attachment_that_cannot_be_read_degrades_the_mail(service: Live
     ]
 
 
+@pytest.mark.long
 async def test_an_archive_and_what_is_packed_in_it(service: Live) -> None:
     inner = archive(**{"deep/notes.txt": NOTES})
     litter = {"__MACOSX/._offer.pdf": b"x", ".DS_Store": b"x", "a/tool.exe": b"MZ\x90\x00" + bytes(200)}

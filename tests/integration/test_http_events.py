@@ -279,6 +279,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 async def test_a_signal_ends_streams_and_leaves_time_to_drain(tmp_path: Path) -> None:
     socket = tmp_path / "http.sock"
     process = await asyncio.create_subprocess_exec(

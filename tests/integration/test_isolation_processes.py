@@ -161,6 +161,7 @@ async def test_a_file_that_was_edited_is_not_run_as_what_it_was(folder: Path, tm
         await isolation.close()
 
 
+@pytest.mark.long
 async def test_a_flood_starves_no_other_board(redis_url: str, tmp_path: Path, folder: Path) -> None:
     patient = guest("hostile", timeout=600.0, idle_timeout=None)
     async with opened(

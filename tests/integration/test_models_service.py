@@ -95,6 +95,7 @@ async def test_nothing_is_asked_unless_a_submission_says_so(
     assert not model_server.calls and not model_server.others
 
 
+@pytest.mark.long
 async def test_boards_wait_for_a_server_that_is_away_and_none_fails_of_it(
     redis_url: str, tmp_path: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

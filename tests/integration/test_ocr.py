@@ -148,6 +148,7 @@ def test_only_pages_that_need_it_are_read() -> None:
 
 
 @needs_corpus
+@pytest.mark.long
 async def test_a_scanned_page_that_is_rotated(sandboxes: Sandboxes) -> None:
     data = (CORPUS / "pdfs" / "ocr_test_rotated_90.pdf").read_bytes()
     reading = await source.read(sandboxes, data, "pdf", 1, SETTINGS)
@@ -155,6 +156,7 @@ async def test_a_scanned_page_that_is_rotated(sandboxes: Sandboxes) -> None:
 
 
 @needs_corpus
+@pytest.mark.long
 def test_writing_that_cannot_be_read_is_told_not_guessed(engine: OcrEngine) -> None:
     data = (CORPUS / "pdfs" / "right_to_left_01.pdf").read_bytes()
     result = engine.read(page_image(data, "pdf", 1))

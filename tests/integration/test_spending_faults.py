@@ -104,6 +104,7 @@ async def trial(redis_url: str, seed: int, *, rounds: int) -> None:
         assert await without_lifetime(line) == []
 
 
+@pytest.mark.long
 async def test_processes_that_are_killed_leave_no_cap_passed_and_no_call_unaccounted(redis_url: str) -> None:
     await trial(redis_url, 7, rounds=1)
 

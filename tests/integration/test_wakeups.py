@@ -143,6 +143,7 @@ async def test_a_full_worker_beside_the_controller_leaves_the_rest_to_others(red
         assert len((await claims(running.store, first))[large.worker.name]) >= 3
 
 
+@pytest.mark.long
 async def test_a_slot_that_falls_free_is_used_at_once(redis_url: str, tmp_path: Path) -> None:
     @knowledge_source(timeout=20)
     async def count(sheet: Each[Sheet]) -> Words:
@@ -254,6 +255,7 @@ async def test_wake_ups_have_ids_of_their_own(redis_url: str, tmp_path: Path) ->
         await until(three)
 
 
+@pytest.mark.long
 async def test_queues_on_a_server_of_their_own(redis_url: str, redis_store: RedisStore, tmp_path: Path) -> None:
     apart = await start_server(tmp_path / "queues")
     try:
