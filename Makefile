@@ -20,12 +20,13 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 # Hundreds of processes start in the tests: none of them is to compile every module anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-long test-api lint format bench test-faults test-cluster test-live clean
+.PHONY: demo test test-long test-api compiled lint format bench test-faults test-cluster test-live clean
 
 demo: $(RUN_STAMP) ## analyse the shipped scan: offline, no key, no Docker, no server
 	$(BIN)/blackboard analyze examples/scanned-invoice.pdf --data .blackboard/demo
 
-test: lint ## everything that must hold, in under five minutes
+test: $(DEV_STAMP) ## everything that must hold, in under five minutes
+	$(MAKE) --no-print-directory -j2 lint compiled
 	$(BIN)/python -m pytest -m "alone and not faults and not cluster"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not faults and not cluster and not alone and not long"
 
@@ -34,6 +35,10 @@ test-long: $(DEV_STAMP) ## what takes seconds a test, most of it to start proces
 
 test-api: $(DEV_STAMP) ## made-up requests to every operation of the OpenAPI document: ten times as many, and chained
 	BLACKBOARD_API_EXAMPLES=500 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration/test_api_schema.py --timeout 3600
+
+# Once, beside the linters: each of the processes that share the tests would do it for itself.
+compiled: $(DEV_STAMP)
+	@$(BIN)/python -m pytest --collect-only --quiet --quiet > /dev/null
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .

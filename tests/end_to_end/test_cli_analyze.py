@@ -25,6 +25,7 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, o
     return cli, ran.json()
 
 
+@pytest.mark.long
 def test_the_result_as_json(analyzed: tuple[Cli, dict[str, object]]) -> None:
     _, result = analyzed
     assert result["status"] == "completed"

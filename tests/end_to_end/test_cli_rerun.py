@@ -31,6 +31,7 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, str]:
     return cli, ran.json()["board"]
 
 
+@pytest.mark.long
 def test_a_built_in_source_comes_to_the_same(analyzed: tuple[Cli, str]) -> None:
     cli, board = analyzed
     ran = cli("replay", board, "--rerun", "claims")

@@ -46,7 +46,7 @@ async def service(redis_url: str, tmp_path: Path) -> AsyncIterator[Open]:
         pytest.param("undeclared", "contributed Hidden, but declares Finding", marks=pytest.mark.long),
         pytest.param("twice", "contributed finding/0001 twice", marks=pytest.mark.long),
         pytest.param("hoard", "more than 1,024 MB of memory", marks=pytest.mark.long),
-        ("pile", "more than 1,024 MB of memory"),
+        pytest.param("pile", "more than 1,024 MB of memory", marks=pytest.mark.long),
         pytest.param("fork", "Operation not permitted", marks=pytest.mark.long),
         pytest.param("spawn", "Operation not permitted", marks=pytest.mark.long),
         pytest.param("exit", r"called exit\(3\)", marks=pytest.mark.long),

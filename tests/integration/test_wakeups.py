@@ -78,6 +78,7 @@ async def waits(store: RedisStore, board: str) -> list[int]:
     return found
 
 
+@pytest.mark.long
 async def test_other_processes_are_woken_at_once(redis_url: str, redis_store: RedisStore, tmp_path: Path) -> None:
     quiet = {"BLACKBOARD_POLL_S": "30", "BLACKBOARD_WAKE_GRACE_S": "20", "BLACKBOARD_CHECK_S": "20", "TEST_PACE": "0.2"}
     fleet = [Process(role, url=redis_url, data=tmp_path, **quiet) for role in ("controller", "worker", "worker")]
