@@ -1,6 +1,6 @@
 """The store on Redis against the one in memory: the same steps, in any order, leave the same bytes.
 
-`BLACKBOARD_FAULT_RUNS` set: 2,000 runs of 60 steps instead of 100 of 30.
+`BLACKBOARD_FAULT_RUNS` set: 2,000 runs of 60 steps instead of 60 of 30.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from blackboard.store import RedisStore, open_store
 from tests.making import activation
 
 LONG = "BLACKBOARD_FAULT_RUNS" in os.environ
-RUNS, STEPS = (2_000, 60) if LONG else (100, 30)
+RUNS, STEPS = (2_000, 60) if LONG else (60, 30)
 
 KEYS = st.sampled_from(["page/0001", "claim/a", "page/0001~ocr"])
 SOURCES = st.sampled_from(["ocr", "pages", "fix"])

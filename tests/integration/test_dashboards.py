@@ -179,7 +179,7 @@ async def test_cut_off_over_and_over_while_it_happens(door: Door, redis_store: R
     last = last_id(await door.some("acme", 0))
     board = await new_board(redis_store, tenant="acme")
     seen: Seen = []
-    for number in range(20):
+    for number in range(10):
         await lively(redis_store, board, number)
         found = await door.some("acme", 1, last)
         seen, last = seen + changes(found), last_id(found)
