@@ -19,6 +19,7 @@ BlackboardError
  |    +-- StorageUnavailable  it cannot be reached
  |    +-- StorageFull         it is out of memory or disk
  |    +-- OutcomeUnknown      the connection was lost while a step was under way; re-sending it is safe
+ |    +-- NotDurable          too few replicas confirmed the write: it was made, and may be lost with its server
  |    +-- ServerUnfit         the server's settings or version would lose data
  +-- BoardError               a board's state forbids it
  |    +-- BoardGone           no such board
@@ -182,6 +183,12 @@ class OutcomeUnknown(StorageUnavailable):
     """The connection was lost while a step was under way. Re-sending it with the same commit id is safe."""
 
     slug = "outcome-unknown"
+
+
+class NotDurable(StorageError):
+    """Too few replicas confirmed the write in time. It was made; sending it again with the same id is safe."""
+
+    slug = "not-durable"
 
 
 class ServerUnfit(StorageError):

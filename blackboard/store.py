@@ -18,6 +18,7 @@ from blackboard.blobs import Blobs
 from blackboard.board import Board
 from blackboard.changes import ChangeReader
 from blackboard.coalesce import ClusterCoalescer, ClusterSender, Coalescer, PoolSender, Sender, resent
+from blackboard.confirming import Confirming
 from blackboard.connect import check_server, connect, examine
 from blackboard.doom import Mark, Removals, assured, marks_of
 from blackboard.entries import Answer, Claimed, Commit
@@ -47,8 +48,16 @@ class RedisStore:
         partitions: int = 16,
         cluster: bool = False,
         grace: float = 600.0,
+        replicas: int = 0,
+        confirm_ms: int = 1000,
     ) -> None:
-        """`grace`: seconds for which a blob may lie unreferenced, between its put and the commit that refers to it."""
+        """`grace`: seconds for which a blob may lie unreferenced, between its put and the commit that refers to it.
+
+        `replicas`: how many must have what people and submitters write before they are answered, each within `confirm_ms`.
+        Raises UsageError for replicas of a cluster.
+        """
+        if cluster and replicas:
+            raise UsageError("writes to a cluster are not confirmed by replicas", hint="leave DURABLE_REPLICAS at 0")
         self.partitions = partitions
         self.blobs = blobs
         self._commands = commands
@@ -65,6 +74,7 @@ class RedisStore:
             line = Pipe(commands.connection_pool)
             self._new_line = lambda: line
             self.reads = PoolSender(blocking.connection_pool)
+        self._confirming = Confirming(self.reads, replicas, confirm_ms) if replicas else None
         self._removals = Removals(self.line, blobs, partitions)
         self._changes = ChangeReader(self.reads, cluster=cluster)
         self._listeners: list[Listener] = []
@@ -104,9 +114,11 @@ class RedisStore:
 
     async def _step(self, board: str, prepared: Prepared, seen: Mapping[str, str]) -> Outcome | list[Mark]:
         call = wire.commit_call(board, prepared, seen)
-        line = self._of(board)
+        # Who is answered over HTTP waits for replicas; what a process of ours writes is made again from what they have.
+        sure = self._confirming if prepared.commit.mode == "person" else None
+        run = (sure or self._of(board)).run
         try:
-            reply: bytes = await (resent(lambda: line.run(call)) if prepared.commit.id else line.run(call))
+            reply: bytes = await (resent(lambda: run(call)) if prepared.commit.id else run(call))
         except ResponseError as error:
             if str(error).startswith("TWICE "):
                 raise UsageError(f"a commit puts {str(error)[6:]} twice") from error
@@ -212,6 +224,9 @@ class RedisStore:
         """See ports.Store."""
         line, call = self.line(partition), doors.once(keys.once(partition, name), nonce=nonce, ttl_ms=ttl_ms)
         reply: bytes = await resent(lambda: line.run(call))
+        if self._confirming is not None and reply.startswith(b"done|"):
+            # It is told again perhaps because it could not be confirmed when it was made.
+            reply = await self._confirming.run(call)
         return reply.decode()
 
     async def refs(self, board: str) -> list[str]:

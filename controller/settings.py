@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     blob_url: str = ""
     """`file:///...`, `s3://...`; empty: the folder `blobs` in `data_dir`."""
 
+    durable_replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    """Replicas that must have what a caller writes before the caller is answered; 0: none."""
+    durable_wait_s: Annotated[float, Field(gt=0, le=4)] = 1.0
+    """How long they are given."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0

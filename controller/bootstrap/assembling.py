@@ -61,8 +61,9 @@ async def assemble(settings: Settings, stack: AsyncExitStack, given: Sequence[So
     await blobs.tidy()
     commands, blocking = await connect(url, cluster=settings.cluster)
     store = RedisStore(
-        commands, blocking=blocking, blobs=blobs, partitions=settings.partitions, cluster=settings.cluster
-    )
+        commands, blocking=blocking, blobs=blobs, partitions=settings.partitions, cluster=settings.cluster,
+        replicas=settings.durable_replicas, confirm_ms=int(settings.durable_wait_s * 1000),
+    )  # fmt: skip
     stack.push_async_callback(store.close)
     await check_server(blocking)
     found, broken = (

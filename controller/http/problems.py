@@ -31,6 +31,7 @@ from blackboard.errors import (
     ContractError,
     LimitReached,
     LogError,
+    NotDurable,
     StorageError,
     StorageFull,
     Unauthorized,
@@ -244,6 +245,8 @@ def problem_of(request: Request, error: Exception) -> Problem:
     """What an error of the layers below means over HTTP."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, NotDurable):
+        return Problem("not-durable", headers={"Retry-After": "1"})
     if isinstance(error, StorageFull):
         return Problem("storage-full", headers={"Retry-After": "30"})
     if isinstance(error, StorageError):

@@ -94,6 +94,7 @@ ELSEWHERE = {
     "23-budget": ("integration/test_room.py", "test_tokens_of_the_day"),
     "23-overloaded": ("integration/test_room.py", "test_too_much_waits"),
     "25-lease-lost": ("integration/test_remote.py", "fenced"),
+    "30-not-durable": ("integration/test_durable.py", "test_what_no_replica_has_is_not_acknowledged"),
     "32-output-of-plug-ins": ("integration/test_isolation.py", "async def test_"),
     "33-replay": ("unit/test_replay.py", "test_a_gap_and_a_record_behind_the_end_are_refused"),
 }
