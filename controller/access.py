@@ -53,14 +53,3 @@ class Gate(Protocol):
 
     async def admit(self, authorization: Sequence[str], needs: Scope) -> Admitted:
         """`authorization`: the values of that header. Raises Unauthorized, Forbidden, RateLimited, StorageError."""
-
-
-class OpenGate:
-    """A gate where there are no keys."""
-
-    async def admit(self, authorization: Sequence[str], needs: Scope) -> Admitted:
-        """Everybody may do everything."""
-        return _ANYBODY
-
-
-_ANYBODY = Admitted(ANYBODY)

@@ -42,11 +42,3 @@ class Load(Protocol):
 
     async def look(self) -> Standing:
         """At most a second old: however many ask, the server is asked once a second. Raises StorageError."""
-
-
-class NoLoad:
-    """Where nothing is measured."""
-
-    async def look(self) -> Standing:
-        """Nothing waits."""
-        return Standing()

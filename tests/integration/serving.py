@@ -20,14 +20,14 @@ from blackboard.ports import Store
 from blackboard.quotas import BoardQuota
 from blackboard.registry import Broken
 from blackboard.store import RedisStore
-from controller.access import Gate, OpenGate
+from controller.access import ANYBODY, Admitted, Gate, Scope
 from controller.accounts import Accounts
 from controller.condition import Condition
 from controller.desk import Desk
 from controller.erasure import Eraser
 from controller.http.server import Server
 from controller.keyring import Keyring
-from controller.load import Load, NoLoad
+from controller.load import Load, Standing
 from controller.metrics import Metrics
 from controller.remote.directory import Directory
 from controller.settings import Settings
@@ -73,6 +73,22 @@ class NoRegistrations:
     async def now(self) -> int:
         """Some time."""
         return 0
+
+
+class OpenGate:
+    """A gate that lets everybody do everything."""
+
+    async def admit(self, authorization: Sequence[str], needs: Scope) -> Admitted:
+        """See access.Gate."""
+        return Admitted(ANYBODY)
+
+
+class NoLoad:
+    """Queues in which nothing waits."""
+
+    async def look(self) -> Standing:
+        """See load.Load."""
+        return Standing()
 
 
 class NoModels:
