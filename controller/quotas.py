@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-from blackboard.errors import OutcomeUnknown, StorageError
+from blackboard.errors import NotDurable, OutcomeUnknown, StorageError
 
 
 class BoardQuota(Protocol):
@@ -28,8 +28,8 @@ async def counted(quota: BoardQuota, tenant: str, board: str) -> AsyncIterator[N
     await quota.take(tenant, board)
     try:
         yield
-    except OutcomeUnknown:
-        raise  # it may be there: that is looked up when there is no room left
+    except (OutcomeUnknown, NotDurable):
+        raise  # it is there, or may be: that is looked up when there is no room left
     except BaseException:
         with suppress(StorageError):
             await quota.give_back(tenant, board)

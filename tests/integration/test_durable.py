@@ -13,8 +13,10 @@ from redis.asyncio import Redis
 from blackboard.blobs import Blobs
 from blackboard.connect import connect
 from blackboard.embedded import Server, start_server
-from blackboard.errors import UsageError
+from blackboard.errors import NotDurable, TooManyBoards, UsageError
+from blackboard.quotas import BoardQuota
 from blackboard.store import RedisStore
+from controller.submission import Submission
 from tests.conftest import free_port
 from tests.fleet import until
 from tests.integration.serving import Served, serving
@@ -90,3 +92,15 @@ async def test_a_step_whose_script_the_server_forgot(served: Served, pair: tuple
 async def test_a_cluster_is_refused() -> None:
     with pytest.raises(UsageError):
         RedisStore(None, blocking=None, blobs=Blobs.at("memory://"), cluster=True, replicas=1)
+
+
+async def test_a_board_that_was_not_confirmed_counts(served: Served, pair: tuple[Server, Server]) -> None:
+    store = served.service.store
+    assert isinstance(store, RedisStore)
+    desk = served.service.desk
+    desk.quota = BoardQuota(store, 1)
+    os.kill(pair[1].pid, signal.SIGSTOP)
+    with pytest.raises(NotDurable):
+        await desk.submit(Submission(text="One."))
+    with pytest.raises(TooManyBoards):
+        await desk.submit(Submission(text="Another."))
