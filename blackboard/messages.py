@@ -213,8 +213,3 @@ def bookmark(position: Position) -> Message:
 def closing(reason: str) -> Message:
     """The last message of a stream that ends in good order: `finished`, `shutdown` (come back) or `behind` (come back)."""
     return Message(CLOSING, orjson.dumps({"reason": reason}))
-
-
-def encode(record: LogRecord) -> bytes:
-    """One log record as one Server-Sent Event."""
-    return message_of(record).sse

@@ -19,7 +19,7 @@ from blackboard.errors import BoardGone, StorageUnavailable, UsageError
 from blackboard.events import LogRecord
 from blackboard.feed import Feed
 from blackboard.memory import MemoryStore
-from blackboard.messages import PING, PLAIN, START, Item, Place, Position, encode
+from blackboard.messages import PING, PLAIN, START, Item, Place, Position, message_of
 from blackboard.ports import Store
 from tests.integration.serving import Event, parse
 from tests.making import consistent, end, new_board, person, put, until
@@ -300,7 +300,7 @@ async def test_reading_from_any_index_gives_what_follows(steps: list[str], start
             )
             record = LogRecord(place.revision, place.n, 0, "board.changed", "x", "i")
             channel.take([Item(record)])
-            written.append((place, encode(record)))
+            written.append((place, message_of(record).sse))
     for start in [Place(0, 0), *(written[at][0] for at in starts if at < len(written))]:
         index = channel.find(start)
         if index is None:

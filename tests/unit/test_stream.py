@@ -12,12 +12,18 @@ from hypothesis import strategies as st
 from blackboard.board import Board
 from blackboard.client.stream import Event, events_in
 from blackboard.events import LogRecord
-from blackboard.messages import PING, encode, progress_of, state_of
+from blackboard.messages import PING, message_of, progress_of, state_of
 from controller.commands.console import columns, coverage_table
 
 CREATED = LogRecord(1, 0, 5, "board.created", "ann", "abc", head={"status": "open", "filename": "é.pdf"})
 ENDED = LogRecord(2, 0, 9, "board.completed", "controller", "abc", head={"status": "completed"})
-WIRE = b"retry: 2000\n\n" + encode(CREATED) + PING + progress_of(b'{"source":"ocr"}')[1].sse + encode(ENDED)
+WIRE = (
+    b"retry: 2000\n\n"
+    + message_of(CREATED).sse
+    + PING
+    + progress_of(b'{"source":"ocr"}')[1].sse
+    + message_of(ENDED).sse
+)
 
 
 async def parsed(*chunks: bytes) -> list[Event]:
@@ -40,6 +46,13 @@ async def test_chunks_may_be_cut_anywhere(cuts: list[float], crlf: bool) -> None
     ]
     assert [message.record for message in found] == [CREATED, None, ENDED]
     assert [message.ends for message in found] == [False, False, True]
+
+
+async def test_a_cut_within_the_last_line_end_delays_nothing() -> None:
+    wire = WIRE.replace(b"\n", b"\r\n")
+    for left in range(1, 5):
+        found = await parsed(wire[:-left], wire[-left:])
+        assert [message.id for message in found] == ["abc.1-0", "", "abc.2-0"]
 
 
 async def test_what_is_unfinished_is_dropped() -> None:
