@@ -93,7 +93,8 @@ class Parser:
         """The events that are whole with this chunk. Raises ServiceError for a message without an end."""
         searched = max(0, len(self._rest) - 3)
         self._rest += chunk
-        if self._rest.find(b"\n\n", searched) < 0 and self._rest.find(b"\r\n\r\n", searched) < 0:
+        # What was left over has lost its `\r` already, but for one that stood last.
+        if self._rest.find(b"\n\n", searched) < 0 and self._rest.find(b"\n\r\n", searched) < 0:
             if len(self._rest) > LONGEST:
                 raise ServiceError("the stream holds a message without an end")
             return []
