@@ -25,7 +25,8 @@ import orjson
 
 from blackboard.blobs import SHA256, BlobCorrupt, BlobMissing
 from blackboard.errors import BoardGone, LogError, UsageError
-from blackboard.events import to_json
+from blackboard.events import lines_of
+from blackboard.log_pages import log_pages
 from blackboard.ports import Store
 
 FORMAT: Final = "blackboard-bundle"
@@ -33,7 +34,6 @@ VERSION: Final = 1
 LOG: Final = "log.jsonl"
 MANIFEST: Final = "manifest.json"
 MAGIC: Final = b"PK\x03\x04"
-PAGE: Final = 200
 MOST_MANIFEST: Final = 64 * 1024**2
 MOST_BLOB: Final = 2 * 1024**3
 LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)
@@ -56,9 +56,10 @@ async def pack(store: Store, blobs: Giver, board: str, tip: tuple[int, int]) -> 
     with zipfile.ZipFile(sink, "w") as packed:
         digest, count, head = hashlib.sha256(), 0, await store.head(board) or {}
         with packed.open(_member(LOG, zipfile.ZIP_DEFLATED), "w", force_zip64=True) as out:
-            async for lines, number in _lines(store, board, tip):
+            async for records in log_pages(store, board, tip):
+                lines = lines_of(records)
                 digest.update(lines)
-                count += number
+                count += len(records)
                 await asyncio.to_thread(out.write, lines)
                 yield sink.taken()
         sizes, missing = {}, []
@@ -69,7 +70,7 @@ async def pack(store: Store, blobs: Giver, board: str, tip: tuple[int, int]) -> 
                 missing.append(sha256)
                 continue
             sizes[sha256] = len(data)
-            packed.writestr(_member(f"blobs/{sha256}", zipfile.ZIP_STORED), data)
+            await asyncio.to_thread(packed.writestr, _member(f"blobs/{sha256}", zipfile.ZIP_STORED), data)
             yield sink.taken()
         if await store.head(board) is None:
             raise BoardGone("the board was erased while it was read")
@@ -86,17 +87,6 @@ async def pack(store: Store, blobs: Giver, board: str, tip: tuple[int, int]) -> 
         }
         packed.writestr(_member(MANIFEST, zipfile.ZIP_DEFLATED), orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     yield sink.taken()
-
-
-async def _lines(store: Store, board: str, tip: tuple[int, int]) -> AsyncIterator[tuple[bytes, int]]:
-    after = (0, 0)
-    while after < tip:
-        records = await store.log(board, f"{after[0]}-{after[1]}", count=PAGE)
-        if not records:
-            raise BoardGone("the board was erased while its log was read")
-        wanted = [record for record in records if (record.revision, record.n) <= tip]
-        yield b"".join(to_json(record) + b"\n" for record in wanted), len(wanted)
-        after = records[-1].revision, records[-1].n
 
 
 def _member(name: str, how: int) -> zipfile.ZipInfo:

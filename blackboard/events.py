@@ -12,7 +12,7 @@ Names of types and fields are stable: old ones are upgraded on read (`upgrade`),
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal, get_args
@@ -156,6 +156,11 @@ def to_json(record: LogRecord) -> bytes:
     if record.agenda:
         shown["agenda"] = {id: _agenda_to_json(stored) for id, stored in record.agenda.items()}
     return orjson.dumps(shown)
+
+
+def lines_of(records: Iterable[LogRecord]) -> bytes:
+    """Records as JSON Lines."""
+    return b"".join(to_json(record) + b"\n" for record in records)
 
 
 def from_json(line: bytes | str) -> LogRecord:

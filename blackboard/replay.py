@@ -19,8 +19,9 @@ import orjson
 from blackboard.board import Board, apply, fold
 from blackboard.bundle import Bundle, is_bundle
 from blackboard.entries import Activation, Header, digest_of
-from blackboard.errors import BoardGone, LogError, ReplayDiverged, UsageError
+from blackboard.errors import LogError, ReplayDiverged, UsageError
 from blackboard.events import LogRecord, from_json
+from blackboard.log_pages import log_pages
 from blackboard.ports import Store
 from blackboard.writing import referred
 
@@ -44,8 +45,6 @@ MAX_FILE = 4 * 1024**3
 """Bytes of an exported log, unpacked."""
 MAX_LINE = 64 * 1024**2
 """Bytes of one record: its values are at most 256 KiB each, a fork's first record holds a whole board."""
-PAGE = 200
-"""Records of a log read from a store at a time."""
 SHOWN = 120
 """Characters of a value that a difference shows."""
 
@@ -158,15 +157,9 @@ async def folded_at(store: Store, board: str, at: int, start: Board | None = Non
     Raises BoardGone when it is removed meanwhile.
     """
     folded = Board(board) if start is None else start
-    after = f"{folded.revision}-{2**32}" if folded.revision else "0-0"
-    while folded.revision < at:
-        records = await store.log(board, after, count=PAGE)
-        if not records:
-            raise BoardGone("there is no such board")
+    async for records in log_pages(store, board, (at, 0), (folded.revision, 2**32)):
         for record in records:
-            if record.revision <= at:
-                apply(folded, record)
-        after = records[-1].id
+            apply(folded, record)
     return folded
 
 

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from blackboard.bundle import pack
-from blackboard.errors import BoardGone
-from blackboard.events import to_json
+from blackboard.events import lines_of
+from blackboard.log_pages import log_pages
 from blackboard.ports import Store
 from controller.http.caching import caching, not_modified
-from controller.http.contents import PAGE
 from controller.http.door import BoardId, api_of, board_of, query
 from controller.http.problems import Problem, described
 
@@ -78,11 +77,5 @@ async def get_bundle(request: Request, board: BoardId) -> Response:
 
 
 async def _lines(store: Store, board: str, tip: tuple[int, int]) -> AsyncIterator[bytes]:
-    """Raises BoardGone where the board is erased meanwhile: a log that is cut must not look, or be kept, like a whole one."""
-    after = (0, 0)
-    while after < tip:
-        records = await store.log(board, f"{after[0]}-{after[1]}", count=PAGE)
-        if not records:
-            raise BoardGone("the board was erased while its log was read")
-        yield b"".join(to_json(record) + b"\n" for record in records if (record.revision, record.n) <= tip)
-        after = records[-1].revision, records[-1].n
+    async for records in log_pages(store, board, tip):
+        yield lines_of(records)
