@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from blackboard import doors, keys, wire
-from blackboard.coalesce import Coalescer
-from blackboard.errors import OutcomeUnknown, StorageUnavailable
+from blackboard.coalesce import Coalescer, repeatable
 
 ASKED = keys.access("asked", "keys")
 DRAWN = keys.access("pepper", "drawn")
@@ -133,8 +132,4 @@ class KeyRows:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def _asked(self, *command: Any) -> Any:
-        try:
-            return await self._line.issue(command)
-        except OutcomeUnknown as error:
-            # Reads, and writes that may be made twice: there is no outcome to be unsure of.
-            raise StorageUnavailable(str(error)) from error
+        return await repeatable(self._line.issue(command))

@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import hiredis
 from redis.exceptions import (
@@ -37,6 +37,8 @@ from blackboard.errors import OutcomeUnknown, StorageError, StorageFull, Storage
 Command = Sequence[Any]
 
 LOST = (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError)
+T = TypeVar("T")
+
 RESENDS = (0.02, 0.1, 0.4, 1.6)
 """Seconds; upper bounds of the random waits before a step is sent again."""
 _FULL = ("OOM ", "MISCONF ")
@@ -66,6 +68,14 @@ def storage_error(error: BaseException) -> BaseException:
     if isinstance(error, LOST):
         return OutcomeUnknown(f"the connection to the server was lost: {text or type(error).__name__}")
     return error
+
+
+async def repeatable(reply: Awaitable[T]) -> T:
+    """A reply to what may be asked twice, reads above all: where none came, there is no outcome to be unsure of."""
+    try:
+        return await reply
+    except OutcomeUnknown as error:
+        raise StorageUnavailable(str(error)) from error
 
 
 async def resent(send: Callable[[], Awaitable[Any]]) -> Any:

@@ -20,9 +20,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from blackboard import doors, keys
 from blackboard.blobs import Blobs
-from blackboard.coalesce import Coalescer, resent
+from blackboard.coalesce import Coalescer, repeatable, resent
 from blackboard.entries import Commit, Put
-from blackboard.errors import OutcomeUnknown, StorageUnavailable
+from blackboard.errors import StorageUnavailable
 
 T = TypeVar("T")
 
@@ -39,8 +39,6 @@ PATIENCE_S = 5.0
 
 class BlobErased(StorageUnavailable):
     """A blob that a commit refers to was removed a moment ago, and its bytes are not at hand: send them again."""
-
-    slug = "storage-unavailable"
 
 
 class Mark(NamedTuple):
@@ -132,7 +130,7 @@ class Removals:
     async def collect(self, partition: int, grace: float) -> int:
         """Remove what nothing in the partition refers to and nobody put for `grace` seconds; how many."""
         line = self._line(partition)
-        orphans: list[bytes] = await _read(line.issue(("ZRANGE", keys.orphans(partition), 0, 255)))
+        orphans: list[bytes] = await repeatable(line.issue(("ZRANGE", keys.orphans(partition), 0, 255)))
         removed = 0
         for sha256 in (orphan.decode() for orphan in orphans):
             age = await self._blobs.age(sha256)
@@ -144,12 +142,12 @@ class Removals:
 
     async def _is_referred(self, sha256: str) -> bool:
         partitions = range(await self._ever())
-        asked = (_read(self._line(p).issue(("HEXISTS", keys.blobs(p), sha256))) for p in partitions)
-        return any(await asyncio.gather(*asked))
+        found = (repeatable(self._line(p).issue(("HEXISTS", keys.blobs(p), sha256))) for p in partitions)
+        return any(await asyncio.gather(*found))
 
     async def _ever(self) -> int:
         call = doors.widen(keys.PARTITIONS, count=self._partitions)
-        return int(await _read(self._line(0).run(call)))
+        return int(await repeatable(self._line(0).run(call)))
 
     async def _doom(self, partition: int, sha256: str, token: str) -> str:
         call = doors.doom(
@@ -175,10 +173,3 @@ class Removals:
 
 _WEIGHT = ("doomed", "busy", "referred")
 """What the partitions' answers come to: the last of these."""
-
-
-async def _read(reply: Awaitable[T]) -> T:
-    try:
-        return await reply
-    except OutcomeUnknown as error:
-        raise StorageUnavailable(str(error)) from error

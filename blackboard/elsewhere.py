@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from blackboard import keys, wire
-from blackboard.coalesce import Coalescer
+from blackboard.coalesce import Coalescer, repeatable
 from blackboard.entries import Activation
-from blackboard.errors import OutcomeUnknown, StorageUnavailable
 from blackboard.ports import LeaseRow
 
 
@@ -59,8 +58,4 @@ class Elsewhere:
             await self._asked(board, "UNLINK", *(keys.idle(board, name) for name in names[first : first + 500]))
 
     async def _asked(self, board: str, *command: Any) -> Any:
-        try:
-            return await self._line(keys.partition_of(board)).issue(command)
-        except OutcomeUnknown as error:
-            # Reads, and writes that may be made twice: there is no outcome to be unsure of.
-            raise StorageUnavailable(str(error)) from error
+        return await repeatable(self._line(keys.partition_of(board)).issue(command))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from blackboard import doors, keys, wire
-from blackboard.coalesce import Coalescer
-from blackboard.errors import OutcomeUnknown, StorageUnavailable
+from blackboard.coalesce import Coalescer, repeatable
 
 EDITION = "#edition"
 
@@ -40,8 +39,4 @@ class Registrations:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def _asked(self, command: Any) -> Any:
-        try:
-            return await self._line.issue(command)
-        except OutcomeUnknown as error:
-            # Reads, and writes that may be made twice: there is no outcome to be unsure of.
-            raise StorageUnavailable(str(error)) from error
+        return await repeatable(self._line.issue(command))
