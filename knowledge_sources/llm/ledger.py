@@ -29,7 +29,7 @@ ENTER = Script(
     ("id", "at", "place", "keep_ms", "mode", "figures", "cells", "line", "bare"),
     "knowledge_sources.llm",
 )
-SCRUB = Script("scrub", ("rows",), ("id", "bare"), "knowledge_sources.llm")
+SCRUB = Script("scrub", ("rows",), ("id", "found", "bare"), "knowledge_sources.llm")
 KEEP_MS: Final = 90 * 86_400_000
 AGAIN_S = 5.0
 MOST_SAID = 500
@@ -156,15 +156,8 @@ class RedisLedger:
         """
         order, after = keys.llm("calls", f"board:{board}"), 0
         while members := await self._line.issue(("ZRANGE", order, after, after + 199)):
-            places = [(day, id) for day, _, id in (member.decode().partition("|") for member in members)]
-            rows = await self._lines(places)
-            days = {id: day for day, id in places}
-            await asyncio.gather(
-                *(
-                    self._run(SCRUB.of(keys.llm("ledger", days[row.id]), row.id, _packed(_bare(row), row.at)))
-                    for row in rows
-                )
-            )
+            places = (member.decode().partition("|") for member in members)
+            await asyncio.gather(*(self._scrub(day, id) for day, _, id in places))
             after += len(members)
         whose = f"board:{board}"
         await self._line.issue(("UNLINK", *(keys.llm(kind, whose) for kind in ("calls", "sums", "spent"))))
@@ -200,6 +193,13 @@ class RedisLedger:
         # One command for each: they leave together, and a board's lines may lie in several days.
         asked = (self._line.issue(("HGET", keys.llm("ledger", day), id)) for day, id in places)
         return [_parsed(stored) for stored in await asyncio.gather(*asked) if stored is not None]
+
+    async def _scrub(self, day: str, id: str) -> None:
+        rows = keys.llm("ledger", day)
+        stored = await self._line.issue(("HGET", rows, id))
+        if stored is not None:
+            row = _parsed(stored)
+            await self._run(SCRUB.of(rows, id, stored, _packed(_bare(row), row.at)))
 
     async def _run(self, call: Call) -> None:
         await self._line.run(call)

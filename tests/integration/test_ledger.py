@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from blackboard import keys
+from blackboard.doors import Call
 from blackboard.errors import UsageError
 from blackboard.pipe import Pipe
 from knowledge_sources.llm.calls import NANO, Usage
-from knowledge_sources.llm.ledger import Figures, RedisLedger, Sum, total
+from knowledge_sources.llm.ledger import SCRUB, Figures, RedisLedger, Sum, total
 from knowledge_sources.llm.ports import Row
 from tests.spending import BOARD, NOON, OTHER, caller, line_to, row, without_lifetime
 
@@ -173,3 +175,20 @@ async def test_sums_are_always_those_of_the_lines(ledger: RedisLedger, line: Pip
         assert total(await ledger.sums_of_board(board)) == expected
         assert total(each for each in sums if each.board == board) == expected
     assert await without_lifetime(line) == []
+
+
+async def test_a_call_that_ends_while_its_board_is_forgotten_is_kept_as_it_ended(line: Pipe) -> None:
+    class Slow(RedisLedger):
+        async def _run(self, call: Call) -> None:
+            if call.script is SCRUB:
+                await ledger.end(row("c1"))
+            await super()._run(call)
+
+    ledger = RedisLedger(line)
+    await ledger.begin(row("c1", outcome="unknown", nano=NANO, usage=Usage()))
+    await line.issue(("SET", keys.llm("board", BOARD), "erased", "EX", 60))
+    await Slow(line).forget(BOARD)
+    (kept,), _ = await ledger.of_day(DAY)
+    assert (kept.outcome, kept.request, kept.caller.activation) == ("answered", "", "")
+    assert by_outcome(await ledger.sums(DAY)) == {"answered": 1}
+    assert await ledger.of_board(BOARD) == ([], "")
