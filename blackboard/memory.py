@@ -96,14 +96,14 @@ class MemoryStore:
         if once is not None and outcome.answer.ok and not outcome.answer.already:
             kept = f"done|{once.fingerprint}|{board}|{outcome.answer.revision}"
             self._asked[keys.partition_of(board), once.name] = (kept, now + once.keep_ms)
-        if not outcome.answer.ok:
-            await asyncio.gather(*map(self._remove, left_behind(prepared, outcome.answer)))
         if shelf.board.revision:
             self._shelves[board] = shelf
         if record is not None:
             self._logged(board, record)
         if not outcome.answer.ok:
             self.refused[prepared.commit.mode, outcome.answer.status] += 1
+            # Last: the board may be erased while this waits.
+            await asyncio.gather(*map(self._remove, left_behind(prepared, outcome.answer)))
         return outcome.answer
 
     async def claim(self, board: str, activation: str, *, nonce: str, lease_ms: int, worker: str) -> Claimed:
