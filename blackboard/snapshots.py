@@ -53,7 +53,7 @@ class Snapshots:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: dict[str, Snapshot] = {}
-        self._making: dict[str, asyncio.Future[Snapshot]] = {}
+        self._making: dict[str, asyncio.Event] = {}
 
     async def of(self, board: str, least: Position) -> Snapshot:
         """The board at or behind a place known to exist. Raises BoardGone, StorageError."""
@@ -65,7 +65,7 @@ class Snapshots:
             if making is None:
                 return await self._make(board)
             # Begun before this was asked for, so it may turn out too old.
-            await asyncio.wait([making])
+            await making.wait()
 
     def _serves(self, kept: Snapshot, least: Position) -> bool:
         young = asyncio.get_running_loop().time() - kept.made < KEPT_S
@@ -73,8 +73,7 @@ class Snapshots:
         return young and position.incarnation == least.incarnation and position.place.revision >= least.place.revision
 
     async def _make(self, board: str) -> Snapshot:
-        made: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._making[board] = made
+        made = self._making[board] = asyncio.Event()
         try:
             found = await self._store.projection(board)
             if found is None:
@@ -85,7 +84,7 @@ class Snapshots:
             return snapshot
         finally:
             del self._making[board]
-            made.cancel()
+            made.set()
 
     def _keep(self, board: str, snapshot: Snapshot) -> None:
         self.sweep()
