@@ -260,7 +260,7 @@ def register(sources: str, *, edition: int, source: str, text: bytes) -> Call:
 
 def admit(key: str, bucket: str, asked: str, *, digest: str, rate: int) -> Call:
     """Answers whether keys are asked for, the time, what the bucket says, and the key."""
-    return Call(ADMIT, (key, bucket, asked), (digest, rate))
+    return ADMIT.on((key, bucket, asked), digest, rate)
 
 
 def keep_key(
@@ -269,6 +269,5 @@ def keep_key(
 ) -> Call:  # fmt: skip
     """Answers kept, taken or changed."""
     lines = "\n".join(f"{word} {value}" for word, value in fields.items())
-    return Call(
-        KEEP_KEY, (key, names, own, all, asked), (id, name, holder, "1" if named else "", edition, forget_at, lines)
-    )
+    own_keys = (key, names, own, all, asked)
+    return KEEP_KEY.on(own_keys, id, name, holder, "1" if named else "", edition, forget_at, lines)

@@ -48,15 +48,10 @@ PRIVATE_NAMES = (
 )
 UNICAST_6 = IPv6Network("2000::/3")
 CLOSED = tuple(
-    map(
-        ip_network,
-        (
-            # Public by their prefix, yet leading elsewhere: 6to4 and its relays, protocol assignments (Teredo among
-            # them), documentation.
-            *("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
-        ),
-    )
+    map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 )
+"""Public by their prefix, yet leading elsewhere: 6to4 and its relays, protocol assignments (Teredo among them),
+documentation."""
 
 
 class EgressFailed(BlackboardError):

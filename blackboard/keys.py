@@ -24,10 +24,10 @@ key                        type    holds                                        
 `bb:{p}:children:<tenant>` zset    child board id -> creation, ms                    members: until the board is retired
 `bb:{p}:blobs`             hash    SHA-256 -> how many boards refer to the blob      fields: until none does
 `bb:{p}:orphans`           zset    SHA-256 -> when nothing referred to it any more   members: until the blob is removed
-`bb:{p}:doomed`            zset    blobs being removed (`going`, `by`), or removed a  members: 30 s while one is removed, ten
+`bb:{p}:doomed`            zset    blobs being removed (`going`, `by`), or removed a members: 30 s while one is removed, ten
                                    moment ago (`gone`) -> until when, ms             minutes after; the key no longer
-`bb:{p}:once:<name>`       string  a request that may be sent again: `busy|<nonce>`     while it is answered: 15 s, renewed
-                                   while it is answered, then what it made              once it made a board: 24 h
+`bb:{p}:once:<name>`       string  a request that may be sent again: `busy|<nonce>`  while it is answered: 15 s, renewed; once
+                                   while it is answered, then what it made           it made a board: 24 h
 `bb:lease:<name>`          string  holder of a named lease                           its time to live
 `bb:{p}:idle:<board>:<activation>` string epoch of an activation that runs elsewhere  its source's idle time-out, from its
                                    under an idle time-out                            last sign of progress on
@@ -48,7 +48,7 @@ key                        type    holds                                        
 `bb:{llm}:ledger:<day>`    hash   call -> its line                                   90 days
 `bb:{llm}:calls:<whose>`   zset   a day's or a board's calls -> when they began, ms  90 days after the last call
 `bb:{llm}:sums:<whose>`    hash   a day's or a board's sums over lines of the ledger 90 days after the last call
-`bb:{llm}:board:<board>`   string `erased`: what is still asked for it is not kept     a day
+`bb:{llm}:board:<board>`   string `erased`: what is still asked for it is not kept  a day
 `bb:{llm}:probe:<server>`  string what a server was found to do                      a day
 `bb:{access}:asked:keys`    hash   since when keys are asked for; first keys put in  for ever: keys once asked for
                                    place                                             are asked for from then on
@@ -59,10 +59,9 @@ key                        type    holds                                        
 `bb:{access}:bucket:<id>`   string when a key's bucket is full again, microseconds   a minute at most
 `bb:{access}:pepper:drawn`  string what digests are made with, unless that is set    for ever
 `bb:{access}:pepper:check`  string a digest that tells one pepper from another       for ever
-`bb:{access}:flight:<tenant>` zset  a tenant's boards under way -> when counted, ms     members: until they have ended and
-                                   there is no room left; 40 days
-`bb:{access}:<kind>:<name>` see controller.limits
 `bb:{access}:pepper:cursors` string what tenants' streams seal their ids with         for ever
+`bb:{access}:flight:<tenant>` zset a tenant's boards under way -> when counted, ms   members: until they have ended and there
+                                                                                     is no room left; 40 days
 `bb:{access}:streams:<who>` hash   process -> how many streams a key or tenant has   30 s after the last was said
                                    open there, and until when that counts, ms
 `bb:{hooks}:<kind>:<name>`  see controller.webhooks: webhooks until they are deleted, deliveries for 14 days
@@ -98,7 +97,7 @@ LLM_KINDS = (
     "ledger", "calls", "sums", "board", "probe",
 )  # fmt: skip
 
-ACCESS_KINDS = ("asked", "key", "tenant", "ids", "bucket", "flight", "streams", "day", "pepper")
+ACCESS_KINDS = ("asked", "key", "tenant", "ids", "bucket", "flight", "streams", "pepper")
 HOOK_KINDS = ("hook", "tenant", "due", "delivery", "log", "edition")
 
 PATTERNS = tuple(

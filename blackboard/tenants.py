@@ -24,8 +24,6 @@ from blackboard.room import Room, bookmark, passes
 COUNT = 512
 """Changes of one partition that are read at a time."""
 SEAL = "cursors"
-
-
 SPREAD_S = 10.0
 """How often it is looked whether there are more partitions."""
 
