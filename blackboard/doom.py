@@ -134,9 +134,10 @@ class Removals:
         removed = 0
         for sha256 in (orphan.decode() for orphan in orphans):
             age = await self._blobs.age(sha256)
-            if age is not None and age < grace and not await self._is_referred(sha256):
+            if age is not None and age >= grace:
+                removed += await self.remove(sha256)
+            elif age is not None and not await self._is_referred(sha256):
                 continue
-            removed += age is not None and await self.remove(sha256)
             await line.issue(("ZREM", keys.orphans(partition), sha256))
         return removed
 
