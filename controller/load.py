@@ -21,7 +21,7 @@ class QueueLoad:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All queues at one moment. `limit`: how much may wait in all before documents are refused; 0: any number."""
+    """All queues at one moment. `limit`: how much may wait in all before more work is refused; 0: any number."""
 
     queues: Sequence[QueueLoad] = ()
     limit: int = 0
@@ -33,7 +33,7 @@ class Standing:
 
     @property
     def overloaded(self) -> bool:
-        """Whether new documents are refused for now."""
+        """Whether new documents, and boards that would go on, are refused for now."""
         return bool(self.limit) and self.waiting > self.limit
 
 

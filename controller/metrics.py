@@ -189,7 +189,7 @@ class Metrics:
             labels = {"source": name, "version": version, "priority": priority}
             gauges.add("blackboard_queue_depth", "Wake-ups that wait for a worker.", count, **labels)
             gauges.add("blackboard_queue_oldest_age_seconds", "How long the oldest has been due.", oldest, **labels)
-        gauges.add("blackboard_queue_limit", "Above which documents are refused; 0: none.", standing.limit)
+        gauges.add("blackboard_queue_limit", "Above which more work is refused; 0: none.", standing.limit)
         slots = self._process.worker.slots if self._process.worker is not None else {}
         for source in self._process.directory.active_of(""):
             count = len(presence.serving(source.name, source.version))

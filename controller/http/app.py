@@ -17,6 +17,7 @@ from blackboard import __version__
 from controller.access import Gate
 from controller.http import (
     activations,
+    again,
     backfills,
     blobs,
     boards,
@@ -112,7 +113,7 @@ def create_app(service: Api) -> FastAPI:
     )
     app.state.api = service
     resources = (
-        documents, boards, backfills, report, entries, commits, logs, history, erasure, events, dashboards,
+        documents, boards, again, backfills, report, entries, commits, logs, history, erasure, events, dashboards,
         activations, remote, sources, blobs, spending, capabilities, health, keys, webhooks,
     )  # fmt: skip
     for resource in resources:

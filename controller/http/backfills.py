@@ -7,15 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from controller.http.boards import shown
-from controller.http.body import optional, read_options
-from controller.http.door import BoardId, answer, api_of, board_of, caller_of, documented, flag, query, with_headers
-from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
+from blackboard.once import Once
+from controller.http.again import HEADERS, PROBLEMS, goes_on
+from controller.http.body import optional
+from controller.http.door import BoardId, api_of, caller_of, documented, flag, query, with_headers
 from controller.http.models import BoardModel, NoOptions
 from controller.http.problems import described
-from controller.http.room import AGAIN, check_again
 from controller.http.shadows import SPACE
-from controller.http.waiting import PREFER, waited
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
@@ -30,24 +28,19 @@ DOWNSTREAM = flag("downstream", "On a board that has ended: let what reads its c
     summary="Run one more source, or a newer version of one",
     responses={
         202: {"model": BoardModel, "description": "`Location` names the board where it runs."},
-        **described("source-present", "validation-error", "source-unfit", "conflict", *SLUGS, *AGAIN),
+        **described("source-present", "validation-error", "source-unfit", "conflict", *PROBLEMS),
     },
-    openapi_extra=with_headers(documented(DOWNSTREAM, SPACE, **optional(NoOptions)), PARAMETER, PREFER),
+    openapi_extra=with_headers(documented(DOWNSTREAM, SPACE, **optional(NoOptions)), *HEADERS),
 )
 async def backfill(request: Request, board: BoardId, source: SourceName) -> Response:
     """A board that has ended stays as it is: the source runs, alone, on a copy of it. An open one gets it added."""
     given = query(request, DOWNSTREAM, SPACE)
     shadow, downstream = given[SPACE] == "shadow", given[DOWNSTREAM]
-    before = await board_of(request, board)
-    async with in_turn(request, board) as turn:
-        await read_options(request, NoOptions)
-        desk, caller, once = api_of(request).desk, caller_of(request), turn.once(b"%d%d" % (shadow, downstream))
-        view = await turn.first()
-        if view is None:
-            await check_again(request, before)
-            place = await desk.backfill(
-                board, source, caller.person, shadow=shadow, downstream=downstream, tenant=caller.tenant, once=once
-            )
-            view = await turn.answered() or await board_of(request, place)
-    view, more = await waited(request, view)
-    return answer(shown(view), 202, made_at(view, turn) | more)
+    desk, caller = api_of(request).desk, caller_of(request)
+
+    async def act(_: NoOptions, once: Once | None) -> str:
+        return await desk.backfill(
+            board, source, caller.person, shadow=shadow, downstream=downstream, tenant=caller.tenant, once=once
+        )
+
+    return await goes_on(request, board, NoOptions, act, b"%d%d" % (shadow, downstream))

@@ -31,16 +31,12 @@ from controller.http.door import (
     flag,
     query,
     whole,
-    with_headers,
     words,
 )
 from controller.http.etags import etag
-from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
-from controller.http.models import BoardList, BoardModel, NoOptions, RetryOptions
+from controller.http.models import BoardList, BoardModel, NoOptions
 from controller.http.problems import CATALOGUE, Problem, described
 from controller.http.reasons import WhyModel
-from controller.http.room import AGAIN, check_again
-from controller.http.waiting import PREFER, waited
 from controller.kin import children_of
 from controller.views import BoardView, activation_view
 
@@ -170,33 +166,6 @@ async def cancel(request: Request, board: BoardId) -> Response:
 async def approve(request: Request, board: BoardId) -> Response:
     """A board submitted with `hold: review` stays open when everything is settled, until this."""
     return await _ask(request, board, "approve")
-
-
-@router.post(
-    "/boards/{board}/retry",
-    operation_id="boards.retry",
-    status_code=202,
-    summary="Try again what failed",
-    responses={
-        202: {"model": BoardModel, "description": "`Location` names the board where it goes on."},
-        **described("nothing-to-retry", "validation-error", *SLUGS, *AGAIN),
-    },
-    openapi_extra=with_headers(optional(RetryOptions), PARAMETER, PREFER),
-)
-async def retry(request: Request, board: BoardId) -> Response:
-    """On an open board, activations that failed for good run again. A board that has ended is forked."""
-    query(request)
-    before = await board_of(request, board)
-    async with in_turn(request, board) as turn:
-        options = await read_options(request, RetryOptions)
-        desk, caller, once = api_of(request).desk, caller_of(request), turn.once(options.model_dump_json().encode())
-        view = await turn.first()
-        if view is None:
-            await check_again(request, before)
-            place = await desk.retry(board, caller.person, options.activation, tenant=caller.tenant, once=once)
-            view = await turn.answered() or await board_of(request, place)
-    view, more = await waited(request, view)
-    return answer(shown(view), 202, made_at(view, turn) | more)
 
 
 async def _ask(request: Request, board: str, what: str) -> Response:

@@ -1,4 +1,4 @@
-"""A board's past: what moved between two revisions, and a new board that goes on from one of them."""
+"""GET /v1/boards/{id}/diff: what moved between two revisions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from blackboard.board import Board
 from blackboard.entries import is_shadow
 from blackboard.ports import Store
 from blackboard.replay import Diff, EntryChange, copied, diff, folded_at
-from controller.http.boards import shown
-from controller.http.body import optional, read_options
 from controller.http.caching import caching, not_modified
 from controller.http.contents import resolved
 from controller.http.door import (
@@ -23,17 +21,11 @@ from controller.http.door import (
     answer,
     api_of,
     board_of,
-    caller_of,
     documented,
     query,
     whole,
-    with_headers,
 )
-from controller.http.idempotency import PARAMETER, SLUGS, in_turn, made_at
-from controller.http.models import BoardModel, ForkOptions
 from controller.http.problems import Problem, described
-from controller.http.room import AGAIN, check_again
-from controller.http.waiting import PREFER, waited
 
 router = APIRouter(prefix="/v1", tags=["boards"])
 
@@ -124,31 +116,3 @@ def _change(change: EntryChange, before: bytes, after: bytes) -> dict[str, Any]:
         "before": orjson.Fragment(before),
         "value": orjson.Fragment(after),
     }
-
-
-@router.post(
-    "/boards/{board}/fork",
-    operation_id="boards.fork",
-    status_code=202,
-    summary="Go on from a revision, on a new board",
-    responses={
-        202: {"model": BoardModel, "description": "`Location` names the new board; `parent` says where it comes from."},
-        **described("validation-error", *SLUGS, *AGAIN),
-    },
-    openapi_extra=with_headers(optional(ForkOptions), PARAMETER, PREFER),
-)
-async def fork(request: Request, board: BoardId) -> Response:
-    """The new board begins with what stood on this one at that revision. What had been done stays done; what was under way
-    or had failed is decided anew, by the sources there are today. This board stays as it is, open or ended."""
-    query(request)
-    before = await board_of(request, board)
-    async with in_turn(request, board) as turn:
-        options = await read_options(request, ForkOptions)
-        desk, caller, once = api_of(request).desk, caller_of(request), turn.once(options.model_dump_json().encode())
-        view = await turn.first()
-        if view is None:
-            await check_again(request, before)
-            place = await desk.fork(board, caller.person, options.at, tenant=caller.tenant, once=once)
-            view = await turn.answered() or await board_of(request, place)
-    view, more = await waited(request, view)
-    return answer(shown(view), 202, made_at(view, turn) | more)

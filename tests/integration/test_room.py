@@ -1,4 +1,4 @@
-"""No room for one more document: too much waits, too many boards are under way, the budget of the day is spent."""
+"""No room for more work: too much waits, too many boards are under way, the budget of the day is spent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from knowledge_sources.llm.ledger import RedisLedger
 from knowledge_sources.llm.ports import Endpoint, Row
 from tests.integration.serving import Served, Small, serving
 from tests.listening import listening
-from tests.making import end, until
+from tests.making import activation, agenda, end, until
 from tests.spending import line_to, settings
 
 FLIGHT = "bb:{access}:flight:default"
@@ -170,13 +170,42 @@ async def test_too_much_waits(redis_store: RedisStore) -> None:
         assert (await post(served)).status_code == 202
 
 
-async def test_it_is_said_before_the_document_was_sent(redis_store: RedisStore) -> None:
+@pytest.mark.parametrize("path", ["retry", "fork", "sources/report?space=shadow"])
+@pytest.mark.parametrize("ended", [True, False])
+async def test_boards_do_not_go_on_while_too_much_waits(redis_store: RedisStore, path: str, ended: bool) -> None:
+    """Neither as a new board nor with more work on this one."""
+    key = {"Idempotency-Key": '"a"'}
     async with serving(redis_store) as served:
+        board = (await post(served)).json()["id"]
+        failed = activation("intake.0123456789abcdef", "failed", 1, source="intake", binding="upload/original")
+        await agenda(redis_store, board, failed)
+        if ended:
+            await end(redis_store, board)
+        before = await redis_store.projection(board)
+        served.service.load = full = Full()
+        refused = await served.client.post(f"/v1/boards/{board}/{path}", headers=key)
+        assert slug(refused) == (503, "overloaded")
+        assert 2 <= int(refused.headers["retry-after"]) <= 10
+        assert len((await served.client.get("/v1/boards")).json()["items"]) == 1
+        assert await redis_store.projection(board) == before
+        full.limit = 0
+        taken = await served.client.post(f"/v1/boards/{board}/{path}", headers=key)
+        assert taken.status_code == 202, taken.text
+        # What was taken on before is answered again.
+        full.limit = 10
+        again = await served.client.post(f"/v1/boards/{board}/{path}", headers=key)
+        assert (again.status_code, again.json()["id"]) == (202, taken.json()["id"])
+
+
+@pytest.mark.parametrize("path", ["/v1/documents", "/v1/boards/{board}/fork"])
+async def test_it_is_said_before_the_body_was_sent(redis_store: RedisStore, path: str) -> None:
+    async with serving(redis_store) as served:
+        board = await served.submit()
         served.service.load = Full()
         reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
         writer.write(
-            b"POST /v1/documents HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-            b"Content-Length: 20000000\r\n\r\n--b\r\n"
+            b"POST " + path.format(board=board).encode() + b" HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 20000000\r\n\r\n--b\r\n"
         )
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ") and b"connection: close" in head.lower()
