@@ -61,14 +61,19 @@ class Streams:
 
     async def serve(self) -> None:
         """Keep what was said true, until cancelled. Outlives outages of the server."""
+        loop = asyncio.get_running_loop()
+        all_at = loop.time() + AGAIN_S
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_S):
+                async with asyncio.timeout_at(all_at):
                     await self._changed.wait()
                     await asyncio.sleep(SOON_S)
-            some = self._fewer if self._changed.is_set() else set(self._open)
             self._changed.clear()
-            self._fewer = set()
+            some, self._fewer = self._fewer, set()
+            if loop.time() >= all_at:
+                # However busy the process is: what is not said again lapses.
+                some |= self._open.keys()
+                all_at = loop.time() + AGAIN_S
             for who in some:
                 with suppress(StorageError):
                     await self._say(who, 0)
